@@ -1,0 +1,18 @@
+"""Eight CPU devices, a compile cache and exact matrix products for every test."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import jax  # noqa: E402
+
+CACHE = Path(os.environ.get("VLX_TEST_CACHE", Path(tempfile.gettempdir()) / "vlx-test-cache"))
+
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_default_matmul_precision", "highest")

@@ -1,0 +1,29 @@
+"""Records to batches: sources, decoding, augmentation, tokenizers, loading."""
+
+from vlx.data.batch import Batch, pad
+from vlx.data.config import DataConfig, TokenizerConfig
+from vlx.data.loader import Batches, evaluation_batches, train_batches
+from vlx.data.pipeline import EvalTransform, TrainTransform, build_transforms
+from vlx.data.records import Record, Source
+from vlx.data.sources import SOURCES, build_source
+from vlx.data.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
+
+__all__ = [
+    "SOURCES",
+    "TOKENIZERS",
+    "Batch",
+    "Batches",
+    "DataConfig",
+    "EvalTransform",
+    "Record",
+    "Source",
+    "Tokenizer",
+    "TokenizerConfig",
+    "TrainTransform",
+    "build_source",
+    "build_tokenizer",
+    "build_transforms",
+    "evaluation_batches",
+    "pad",
+    "train_batches",
+]

@@ -1,0 +1,143 @@
+"""Pixels to the square a model sees. All resampling is Pillow's, antialiased, on 8 bits.
+
+A size is a number S, for a square, or a pair (height, width).
+"""
+
+from math import exp, log, sqrt
+
+import numpy as np
+from PIL import Image
+
+Size = int | tuple[int, int]
+Box = tuple[int, int, int, int]  # top, left, height, width
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_TRIES = 10  # then a central crop, as torchvision
+
+
+def random_resized_crop(
+    image: np.ndarray,
+    size: Size,
+    rng: np.random.Generator,
+    scale: tuple[float, float] = (0.9, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    interpolation: str = "bicubic",
+) -> np.ndarray:
+    """A random part of the image in the wanted size: uint8 [H, W, 3] -> [S, S, 3]."""
+    box = draw_box(image.shape[0], image.shape[1], rng, scale, ratio)
+    return crop_and_resize(image, box, size, interpolation)
+
+
+def draw_box(
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Box:
+    """A box within the image: area uniform in `scale`, width / height log-uniform in `ratio`."""
+    for _ in range(_TRIES):
+        area = height * width * rng.uniform(*scale)
+        shape = exp(rng.uniform(log(ratio[0]), log(ratio[1])))
+        w, h = round(sqrt(area * shape)), round(sqrt(area / shape))
+        if 0 < w <= width and 0 < h <= height:
+            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+    return _central_box(height, width, ratio)
+
+
+def crop_and_resize(
+    image: np.ndarray, box: Box, size: Size, interpolation: str = "bicubic"
+) -> np.ndarray:
+    """The box's pixels, and none around it, in the wanted size: uint8 [S, S, 3]."""
+    top, left, h, w = box
+    # Pillow's own resize(box=...) would look past the box's edge; official transforms do not.
+    return _pixels(_resize(_picture(image[top : top + h, left : left + w]), size, interpolation))
+
+
+def flip(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The image or its mirror image, each with probability 1/2."""
+    return image[:, ::-1] if rng.random() < 0.5 else image
+
+
+def evaluation_resize(
+    image: np.ndarray,
+    size: Size,
+    mode: str = "shortest",
+    interpolation: str = "bicubic",
+    fill: int = 0,
+) -> np.ndarray:
+    """The image in the wanted size without chance: uint8 [H, W, 1, 3 or 4] -> [S, S, 3].
+
+    shortest: covers the square, the rest is cut off. squash: sides change independently.
+    longest: fits into the square, the rest is `fill`.
+    Colours become RGB after the resize, which weighs them by alpha where there is alpha.
+    """
+    return _pixels(_MODES[mode](_picture(image), size, interpolation, fill))
+
+
+def _shortest(image: Image.Image, size: Size, interpolation: str, fill: int) -> Image.Image:
+    width, height = image.size
+    if isinstance(size, int):
+        short = min(width, height)
+        w, h = (size if x == short else int(size * max(width, height) / short) for x in image.size)
+    else:
+        factor = min(height / size[0], width / size[1])
+        w, h = round(width / factor), round(height / factor)
+        interpolation = "bicubic"  # open_clip knows no other for rectangles
+    return _central(_resize(image, (h, w), interpolation), size, fill)
+
+
+def _squash(image: Image.Image, size: Size, interpolation: str, fill: int) -> Image.Image:
+    return _resize(image, size, interpolation)
+
+
+def _longest(image: Image.Image, size: Size, interpolation: str, fill: int) -> Image.Image:
+    width, height = image.size
+    h, w = _pair(size)
+    factor = max(height / h, width / w)
+    inner = max(1, round(height / factor)), max(1, round(width / factor))
+    return _central(_resize(image, inner, interpolation), size, fill)
+
+
+_MODES = {"shortest": _shortest, "squash": _squash, "longest": _longest}
+
+
+def _central(image: Image.Image, size: Size, fill: int) -> Image.Image:
+    """Cuts or pads each side to the wanted length, around the centre."""
+    h, w = _pair(size)
+    width, height = image.size
+    if width < w or height < h:
+        left, top = max(0, w - width) // 2, max(0, h - height) // 2
+        colour = fill if image.mode == "L" else (fill,) * len(image.getbands())
+        larger = Image.new(image.mode, (max(w, width), max(h, height)), colour)
+        larger.paste(image, (left, top))
+        image, (width, height) = larger, larger.size
+    left, top = round((width - w) / 2), round((height - h) / 2)  # Python rounds half to even
+    return image.crop((left, top, left + w, top + h))
+
+
+def _central_box(height: int, width: int, ratio: tuple[float, float]) -> Box:
+    """The largest central box whose width / height lies in `ratio`."""
+    w, h = width, height
+    if width / height < ratio[0]:
+        h = max(1, round(width / ratio[0]))
+    elif width / height > ratio[1]:
+        w = max(1, round(height * ratio[1]))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def _resize(image: Image.Image, size: Size, interpolation: str) -> Image.Image:
+    h, w = _pair(size)
+    return image if image.size == (w, h) else image.resize((w, h), _FILTERS[interpolation])
+
+
+def _picture(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("RGB"))
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)

@@ -1,0 +1,168 @@
+"""Records of text files that list images: JSON lines, and tables separated by commas or tabs."""
+
+import csv
+import json
+import mmap
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from vlx.data.config import DataConfig
+from vlx.data.files import SPLIT, Files
+from vlx.data.records import Record, find_columns
+from vlx.errors import UserError
+
+JSONL_ENDINGS = (".jsonl",)
+CSV_ENDINGS = (".csv", ".tsv")
+
+
+class JsonlSource:
+    """One JSON object a line. Holds where lines start; reads them when asked."""
+
+    def __init__(self, config: DataConfig, files: Files):
+        self._files = files.files
+        starts, numbers, file_of = [], [], []
+        for index, file in enumerate(self._files):
+            for start, number in _lines(file):
+                starts.append(start)
+                numbers.append(number)
+                file_of.append(index)
+        self._starts = np.asarray(starts, np.int64)
+        self._numbers = np.asarray(numbers, np.int32)
+        self._file_of = np.asarray(file_of, np.int32)
+        files.require_rows(len(starts))
+        first, _ = self._row(0)
+        self.columns = find_columns(config, first, self._files[0])
+        self.class_names = self.columns.class_names
+        splits = None
+        if files.needs_column() and SPLIT in first:
+            splits = [self._row(index)[0].get(SPLIT) for index in range(len(starts))]
+        rows = files.rows(splits)
+        if rows is not None:
+            self._starts, self._numbers = self._starts[rows], self._numbers[rows]
+            self._file_of = self._file_of[rows]
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.columns.record(*self._row(index))
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        return self.columns.captions(*self._row(index))
+
+    def _row(self, index: int) -> tuple[dict, str]:
+        file, start = int(self._file_of[index]), int(self._starts[index])
+        place = f"{self._files[file]} line {self._numbers[index]}"
+        content = self._open(file)
+        end = content.find(b"\n", start)
+        try:
+            row = json.loads(content[start : end if end >= 0 else len(content)])
+        except ValueError as error:
+            raise UserError(f"{place} is no JSON: {error}.") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{place} must be a JSON object with named columns, as {{...}}.")
+        return row, place
+
+    def _open(self, file: int) -> mmap.mmap:
+        if file not in self._contents:
+            with open(self._files[file], "rb") as opened:
+                self._contents[file] = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._contents[file]
+
+    @cached_property
+    def _contents(self) -> dict[int, mmap.mmap]:
+        return {}
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "_contents"}
+
+
+class CsvSource:
+    """A table with a header line; every value is text. Each process reads it by itself."""
+
+    def __init__(self, config: DataConfig, files: Files):
+        self._files = files.files
+        self._names = _header(self._files[0])
+        self.columns = find_columns(config, self._names, self._files[0])
+        self.class_names = self.columns.class_names
+        files.require_rows(len(self._table))
+        column = files.needs_column() and SPLIT in self._names
+        self._rows = files.rows(self._table[SPLIT].to_pylist() if column else None)
+
+    def __len__(self) -> int:
+        return len(self._table) if self._rows is None else len(self._rows)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.columns.record(*self._row(index))
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        return self.columns.captions(*self._row(index))
+
+    def _row(self, index: int) -> tuple[dict, str]:
+        place = index if self._rows is None else int(self._rows[index])
+        row = {name: self._table[name][place].as_py() for name in self.columns.names}
+        file = int(np.searchsorted(self._ends, place, side="right"))
+        first = self._ends[file - 1] if file else 0
+        return row, f"{self._files[file]} row {place - first}"
+
+    @cached_property
+    def _tables(self) -> list[pa.Table]:
+        return [_read_csv(file, self._names) for file in self._files]
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        return pa.concat_tables(self._tables)
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum([len(table) for table in self._tables])
+
+    def __getstate__(self) -> dict:
+        lazy = ("_tables", "_table", "_ends")
+        return {name: value for name, value in vars(self).items() if name not in lazy}
+
+
+def _lines(file: str):
+    """Where each line that is not blank starts, and its number, counted from 1."""
+    start = 0
+    with open(file, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.isspace():
+                yield start, number
+            start += len(line)
+
+
+def _delimiter(file: str) -> str:
+    return "\t" if file.endswith(".tsv") or "\t" in _first_line(file) else ","
+
+
+def _first_line(file: str) -> str:
+    with open(file, encoding="utf-8-sig", errors="replace") as lines:
+        return lines.readline()
+
+
+def _header(file: str) -> list[str]:
+    return next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
+
+
+def _read_csv(file: str, names: list[str]) -> pa.Table:
+    if _header(file) != names:
+        raise UserError(
+            f"{file} has the columns {', '.join(_header(file))}, but the first file of the split "
+            f"has {', '.join(names)}; they must be the same."
+        )
+    try:
+        return pyarrow.csv.read_csv(
+            file,
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=_delimiter(file), newlines_in_values=True
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowException as error:
+        raise UserError(f"{file} is no readable table: {error}.") from error

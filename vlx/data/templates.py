@@ -1,0 +1,37 @@
+"""Captions written from class names, for data that have labels."""
+
+from vlx.data.records import Record, Source
+from vlx.errors import UserError
+
+
+class TemplateSource:
+    """The records of `source`, whose captions are its label's class name in every template."""
+
+    def __init__(self, source: Source, templates: tuple[str, ...]):
+        if not source.class_names:
+            raise UserError(
+                "data.captions_from='class_templates' needs class names; put classnames.txt, one "
+                "name a line, beside the data, or name such a file with data.class_names."
+            )
+        self.class_names = source.class_names
+        self._source = source
+        self._templates = templates
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._source[index]
+        label, place = record["label"], record.get("id", f"record {index}")
+        if not 0 <= label < len(self.class_names):
+            raise UserError(
+                f"{place}: label {label} has no class name; there are {len(self.class_names)}."
+            )
+        return {**record, "captions": self._captions(label)}
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """Those of class `index` modulo the classes: a tokenizer needs each class, no image."""
+        return self._captions(index % len(self.class_names))
+
+    def _captions(self, label: int) -> tuple[str, ...]:
+        return tuple(t.replace("{}", self.class_names[label]) for t in self._templates)

@@ -1,0 +1,183 @@
+"""Text to ids and back."""
+
+import io
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import sentencepiece
+from grain.experimental import index_shuffle
+
+from vlx.data.choose import choose
+from vlx.data.config import TokenizerConfig
+from vlx.data.records import Source
+from vlx.errors import UserError
+
+PAD, START, END, UNKNOWN = range(4)  # the ids of tokenizers that are trained here
+
+_log = logging.getLogger(__name__)
+
+
+class Tokenizer(Protocol):
+    """What models and data ask of a tokenizer."""
+
+    vocab_size: int
+    pad: int
+    start: int
+    end: int
+
+    def encode(self, text: str, length: int) -> np.ndarray:
+        """Ids, int32 [T]: start, pieces, end, padding; too long a text loses its last pieces."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of the ids up to the first end."""
+
+
+@dataclass(frozen=True)
+class SentencePieceTokenizer:
+    """A SentencePiece model file; every process reads it for itself."""
+
+    path: str
+
+    @cached_property
+    def _processor(self) -> sentencepiece.SentencePieceProcessor:
+        if not os.path.isfile(self.path):
+            raise UserError(
+                f"there is no tokenizer at {self.path!r}; set tokenizer.path to a SentencePiece "
+                "model file, or leave it empty to train one."
+            )
+        try:
+            processor = sentencepiece.SentencePieceProcessor(model_file=self.path)
+        except (RuntimeError, OSError) as error:
+            raise UserError(f"{self.path} is no SentencePiece model: {error}.") from error
+        if min(processor.pad_id(), processor.bos_id(), processor.eos_id()) < 0:
+            raise UserError(
+                f"{self.path} lacks the id of padding, start or end; train it with pad_id, bos_id "
+                "and eos_id."
+            )
+        return processor
+
+    def __getstate__(self) -> dict:
+        return {"path": self.path}
+
+    @property
+    def vocab_size(self) -> int:
+        return self._processor.vocab_size()
+
+    @property
+    def pad(self) -> int:
+        return self._processor.pad_id()
+
+    @property
+    def start(self) -> int:
+        return self._processor.bos_id()
+
+    @property
+    def end(self) -> int:
+        return self._processor.eos_id()
+
+    def encode(self, text: str, length: int) -> np.ndarray:
+        pieces = self._processor.encode(text)[: length - 2]
+        ids = np.full(length, self.pad, np.int32)
+        ids[: len(pieces) + 2] = [self.start, *pieces, self.end]
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        ids = [int(i) for i in ids]
+        ids = ids[: ids.index(self.end)] if self.end in ids else ids
+        return self._processor.decode([i for i in ids if i not in (self.pad, self.start)])
+
+
+def build_tokenizer(config: TokenizerConfig, folder: str, source: Source | None) -> Tokenizer:
+    """The tokenizer at `config.path`, else the one in `folder`, else one trained on `source`."""
+    return choose(TOKENIZERS, config.name, "tokenizer.name")(config, folder, source)
+
+
+def train_sentencepiece(
+    texts: Iterable[str], path: str, vocab_size: int, lowercase: bool = False
+) -> SentencePieceTokenizer:
+    """Writes a unigram model of at most `vocab_size` pieces; equal texts give equal files."""
+    texts = [" ".join(text.split()) for text in texts]
+    if not any(texts):
+        raise UserError("there are no captions to train a tokenizer on; set tokenizer.path.")
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=vocab_size,
+            hard_vocab_limit=False,  # few texts have fewer pieces
+            pad_id=PAD,
+            bos_id=START,
+            eos_id=END,
+            unk_id=UNKNOWN,
+            normalization_rule_name="nmt_nfkc_cf" if lowercase else "nmt_nfkc",
+            num_threads=1,  # more would add numbers in another order
+            shuffle_input_sentence=False,
+            max_sentence_length=1 << 20,  # bytes; longer ones would be left out
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        raise UserError(_training_error(vocab_size, str(error))) from error
+    _write(path, model.getvalue())
+    tokenizer = SentencePieceTokenizer(path)
+    _log.info(
+        "tokenizer: %d pieces of at most %d, from %d captions, in %s",
+        *(tokenizer.vocab_size, vocab_size, len(texts), path),
+    )
+    return tokenizer
+
+
+def _training_error(vocab_size: int, message: str) -> str:
+    required = re.search(r"smaller than required_chars\. \d+ vs (\d+)", message)
+    if required or "vocab_size" in message:
+        need = f"; {required[1]} or more would" if required else "; a larger one would"
+        return (
+            f"tokenizer.vocab_size={vocab_size} cannot hold the characters of the captions{need}."
+        )
+    return f"training the tokenizer failed: {message.strip()}."
+
+
+def _sentencepiece(config: TokenizerConfig, folder: str, source: Source | None) -> Tokenizer:
+    trained = os.path.join(folder, "sentencepiece.model")
+    path = config.path or trained
+    if path == trained and not os.path.exists(trained) and source is not None:
+        texts = _captions(source, config.captions)
+        return train_sentencepiece(texts, trained, config.vocab_size, config.lowercase)
+    tokenizer = SentencePieceTokenizer(path)
+    tokenizer.vocab_size  # noqa: B018, a missing or broken file is refused here, not in a worker
+    return tokenizer
+
+
+TOKENIZERS: dict[str, Callable[[TokenizerConfig, str, Source | None], Tokenizer]] = {
+    "sentencepiece": _sentencepiece,
+}
+
+
+def _captions(source: Source, most: int) -> Iterator[str]:
+    """At most so many captions, of records drawn without repetition."""
+    read = getattr(source, "captions", None) or (lambda index: source[index]["captions"])
+    given = 0
+    for place in range(len(source)):
+        for caption in read(index_shuffle(place, max_index=len(source) - 1, seed=0, rounds=4)):
+            if given == most:
+                return
+            yield caption
+            given += 1
+
+
+def _write(path: str, content: bytes) -> None:
+    """All or nothing, also when several hosts write the same content."""
+    draft = f"{path}.{os.getpid()}"
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(draft, "wb") as file:
+            file.write(content)
+        os.replace(draft, path)
+    except OSError as error:
+        raise UserError(f"cannot write the tokenizer to {path}: {error}.") from error

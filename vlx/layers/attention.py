@@ -1,0 +1,130 @@
+"""Attention: one product for every model, and the projections around it.
+
+Letters: B batch, T queries, S keys attended to, D width, H heads, K head size.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vlx.layers import initializers as init
+from vlx.layers.norm import Norm
+
+Array = jax.Array
+
+HIDDEN = float(np.finfo(np.float32).min) * 0.7  # as in jax.nn.dot_product_attention
+LARGEST_LOGIT_SCALE = np.log(100.0)  # of cosine attention, as open_clip
+
+
+def attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None = None,
+    bias: Array | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+    drop: Callable[[Array], Array] | None = None,
+) -> Array:
+    """softmax(query key^T * scale + bias) value: [B, T, H, K], softmax in float32.
+
+    query: [B, T, H, K]; key, value: [B, S, H, K]; mask: bool, true where a query may look, and
+    bias: added to the logits, both [B or 1, H or 1, T or 1, S]. `scale` defaults to K^-0.5.
+    `drop` is applied to the probabilities (dropout). A row whose mask is false everywhere returns
+    the mean of the values.
+    """
+    if drop is not None:
+        return _with_dropout(query, key, value, mask, bias, causal, scale, drop)
+    return jax.nn.dot_product_attention(
+        query, key, value, bias=bias, mask=mask, is_causal=causal, scale=scale
+    )
+
+
+def _with_dropout(query, key, value, mask, bias, causal, scale, drop) -> Array:
+    """`attention` with its probabilities in the open; no fused kernel takes our masks."""
+    logits = jnp.einsum("BTHK,BSHK->BHTS", query, key, preferred_element_type=jnp.float32)
+    logits = logits * (query.shape[-1] ** -0.5 if scale is None else scale)
+    logits = logits if bias is None else logits + bias
+    if causal:
+        seen = jnp.tril(jnp.ones(logits.shape[-2:], bool))
+        mask = seen if mask is None else mask & seen
+    logits = logits if mask is None else jnp.where(mask, logits, HIDDEN)
+    share = drop(jax.nn.softmax(logits, axis=-1)).astype(value.dtype)
+    return jnp.einsum("BHTS,BSHK->BTHK", share, value)
+
+
+@dataclass(frozen=True)
+class AttentionOptions:
+    """What some published models add to the plain attention layer."""
+
+    qk_norm: bool = False  # LayerNorm of queries and keys over the head size
+    cosine: bool = False  # queries and keys of unit length, one learned temperature a head
+    head_scale: bool = False  # a learned factor for the output of each head
+    inner_norm: bool = False  # LayerNorm of the merged heads before the output projection
+
+    def __post_init__(self):
+        if self.qk_norm and self.cosine:
+            raise ValueError("cosine attention has its own normalisation: qk_norm must be false.")
+
+
+class Attention(nn.Module):
+    """Multi-head attention from `x` to itself, or to `context` if one is given."""
+
+    width: int
+    heads: int
+    options: AttentionOptions = AttentionOptions()
+    kernel_init: init.Initializer = init.fan_in_uniform()
+    out_init: init.Initializer = init.fan_in_uniform()
+    epsilon: float = 1e-5
+    dropout: float = 0.0  # of the probabilities, where there is an rng named `dropout`
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array, context: Array | None = None, mask=None, causal=False) -> Array:
+        """x: [B, T, any]; context: [B, S, any] -> [B, T, width]; mask as in `attention`."""
+        o, size = self.options, self.width // self.heads
+        norm = partial(Norm, epsilon=self.epsilon, dtype=self.dtype)
+        heads = partial(
+            nn.DenseGeneral, (self.heads, size), kernel_init=self.kernel_init, dtype=self.dtype
+        )
+        context = x if context is None else context
+        q, k, v = heads(name="query")(x), heads(name="key")(context), heads(name="value")(context)
+        scale = None
+        if o.qk_norm:
+            q, k = norm(name="query_norm")(q), norm(name="key_norm")(k)
+        if o.cosine:
+            q, k, scale = self._cosine(q, k)
+        drop = None
+        if self.dropout > 0 and self.has_rng("dropout"):
+            drop = nn.Dropout(self.dropout, deterministic=False)
+        y = attention(q, k, v, mask=mask, causal=causal, scale=scale, drop=drop)  # BTHK
+        if o.head_scale:
+            factor = self.param("head_scale", init.ones, (self.heads,))
+            y = y * factor[:, None].astype(y.dtype)
+        if o.inner_norm:
+            flat = y.reshape(*y.shape[:-2], self.width)
+            y = norm(name="inner_norm")(flat).reshape(y.shape)
+        return nn.DenseGeneral(
+            self.width, axis=(-2, -1), kernel_init=self.out_init, dtype=self.dtype, name="out"
+        )(y)
+
+    def _cosine(self, q: Array, k: Array) -> tuple[Array, Array, float]:
+        """Queries times their temperature, keys of unit length, and the scale that is left: 1."""
+        log_scale = self.param("logit_scale", init.constant(np.log(10.0)), (self.heads,))
+        factor = jnp.exp(jnp.minimum(log_scale, LARGEST_LOGIT_SCALE))[:, None]
+        return (unit(q) * factor).astype(q.dtype), unit(k).astype(k.dtype), 1.0
+
+
+def unit(x: Array, epsilon: float = 1e-12) -> Array:
+    """x scaled to unit length over the last axis, in float32; zero stays zero.
+
+    The gradient is finite at zero, unlike that of x / norm(x).
+    """
+    x = x.astype(jnp.float32)
+    square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(square, epsilon**2))

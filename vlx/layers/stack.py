@@ -1,0 +1,54 @@
+"""Equal layers one after another, as one loop or unrolled, with named choices of what to keep."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax
+
+Array = jax.Array
+
+POLICIES: dict[str, Callable | None] = {
+    "nothing": None,  # keep only the inputs of each layer, recompute the rest
+    "names": jax.checkpoint_policies.save_only_these_names("attention", "mlp_hidden"),
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How a model is computed. No choice changes parameters, or results beyond rounding."""
+
+    dtype: str = "float32"  # of activations; parameters stay float32
+    scan: bool = True  # one compiled layer in a loop (False: unrolled, compiles longer)
+    remat: str = "none"  # what the backward pass keeps: "none" keeps all, else a key of POLICIES
+
+    def __post_init__(self):
+        if self.remat not in ("none", *POLICIES):
+            raise ValueError(f"remat={self.remat!r}: choose from none, {', '.join(POLICIES)}.")
+        jax.numpy.dtype(self.dtype)
+
+
+def run(layer: nn.Module, length: int, compute: Compute, x: Array, *shared) -> Array:
+    """x after `length` copies of `layer`, each also given `shared` (a mask, a context).
+
+    Call it in a compact method with a layer named `layers`: the copies' parameters are stacked
+    along a first axis under that name, scanned or not.
+    """
+
+    def step(layer, x, *shared):
+        x = layer(x, *shared)
+        layer.sow("intermediates", "output", x)
+        return x, None
+
+    if compute.remat != "none":
+        step = nn.remat(step, policy=POLICIES[compute.remat], prevent_cse=not compute.scan)
+    loop = nn.scan(
+        step,
+        variable_axes={"params": 0, "intermediates": 0},
+        split_rngs={"params": True, "dropout": True},
+        in_axes=nn.broadcast,
+        length=length,
+        unroll=1 if compute.scan else length,
+    )
+    return loop(layer, x, *shared)[0]

@@ -1,0 +1,269 @@
+"""CoCa: a contrastive captioner.
+
+Paper: "CoCa: Contrastive Captioners are Image-Text Foundation Models", arXiv 2205.01917.
+`base`, `large` and `g` are the paper's models; the presets with longer names are open_clip's.
+
+Letters: B batch, T text length, S image tokens, D width, E embedding, V vocabulary.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from vlx.layers import initializers as init
+from vlx.layers import stack
+from vlx.layers.attention import unit
+from vlx.layers.bert import BertTextConfig
+from vlx.layers.norm import Norm
+from vlx.layers.stack import Compute
+from vlx.layers.text import TextConfig
+from vlx.layers.transformer import (
+    CrossLayer,
+    SelfLayer,
+    TransformerConfig,
+    attention_branch,
+    mlp_branch,
+)
+from vlx.layers.vision import PoolerConfig, VisionConfig, VisionTransformer
+from vlx.models.clip import Scale, TextTower, text_tower
+
+Array = jax.Array
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The half of the decoder that attends to the image."""
+
+    encoder: TransformerConfig
+    vocabulary: int
+    block: str = "single_mlp"  # the paper's layer; "separate_mlp" is open_clip's
+    tie_embeddings: bool = False  # logits from the text tower's table
+
+    def __post_init__(self):
+        if self.block not in ("single_mlp", "separate_mlp"):
+            raise ValueError(f"block={self.block!r}: choose single_mlp or separate_mlp.")
+
+
+@dataclass(frozen=True)
+class CocaConfig:
+    vision: VisionConfig
+    text: TextTower
+    decoder: DecoderConfig
+    embedding: int
+    logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
+    logit_bias: float | None = None  # initial; None is a model without one
+    scalar_shape: tuple[int, ...] = ()  # (1,) in some official files
+    compute: Compute = Compute()
+
+    def __post_init__(self):
+        decoder, vocabulary = self.decoder, self.text.vocabulary
+        if decoder.tie_embeddings and decoder.vocabulary != vocabulary:
+            raise ValueError(
+                f"tie_embeddings needs equal vocabularies: text {vocabulary}, decoder "
+                f"{decoder.vocabulary}."
+            )
+
+
+@struct.dataclass
+class CocaOutput:
+    """Everything the objectives read."""
+
+    image: Array  # [B, E], unit length, float32
+    text: Array  # [B, E], unit length, float32
+    image_tokens: Array  # [B, S, D], what the decoder reads
+    text_tokens: Array  # [B, T, D]
+    logits: Array  # [B, T, V], position t predicts token t + 1
+    scale: Scale
+
+
+class SeparateLayer(nn.Module):
+    """A causal self-attention layer, then a cross-attention layer, each with its own MLP."""
+
+    config: TransformerConfig
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array, image: Array) -> Array:
+        x = SelfLayer(self.config, causal=True, dtype=self.dtype, name="self")(x)
+        return CrossLayer(self.config, self.dtype, name="cross")(x, image)
+
+
+class SingleLayer(nn.Module):
+    """Causal self-attention, cross-attention and one MLP (16 D^2 weights, paper table 1)."""
+
+    config: TransformerConfig
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array, image: Array) -> Array:
+        c, norm = self.config, partial(Norm, self.config.epsilon, self.dtype)
+        y = norm(name="attention_norm")(x)
+        x = x + attention_branch(c, self.dtype, "attention", y, causal=True)
+        y = norm(name="cross_norm")(x)
+        x = x + attention_branch(c, self.dtype, "cross", y, image)
+        return x + mlp_branch(c, self.dtype, x)
+
+
+class Decoder(nn.Module):
+    """Text features and image tokens to features: [B, T, D], [B, S, D] -> [B, T, D]."""
+
+    config: DecoderConfig
+    compute: Compute
+
+    @nn.compact
+    def __call__(self, x: Array, image: Array) -> Array:
+        c, dtype = self.config.encoder, self.compute.dtype
+        if self.config.block == "separate_mlp":
+            layer = SeparateLayer(c, dtype, name="layers")
+        else:
+            layer = SingleLayer(c, dtype, name="layers")
+            image = Norm(c.epsilon, dtype, name="context_norm")(image)
+        x = stack.run(layer, c.layers, self.compute, x, image)
+        return Norm(c.epsilon, dtype, name="norm")(x)
+
+
+class Coca(nn.Module):
+    """Capabilities: encode_image, encode_text, features."""
+
+    config: CocaConfig
+
+    def setup(self):
+        c, dtype = self.config, self.config.compute.dtype
+        width = c.decoder.encoder.width
+        self.image = VisionTransformer(c.vision, c.embedding, c.compute)
+        self.text = text_tower(c.text, c.embedding, c.compute)
+        self.decoder = Decoder(c.decoder, c.compute)
+        if not c.decoder.tie_embeddings:
+            # open_clip leaves this matrix uninitialised; its intended rule is used here.
+            self.head = nn.Dense(
+                c.decoder.vocabulary,
+                use_bias=False,
+                kernel_init=init.normal(width**-0.5),
+                dtype=dtype,
+            )
+        self.logit_scale = self.param("logit_scale", init.constant(c.logit_scale), c.scalar_shape)
+        if c.logit_bias is not None:
+            self.logit_bias = self.param("logit_bias", init.constant(c.logit_bias), c.scalar_shape)
+
+    def __call__(self, image: Array, text: Array, patch_noise: Array | None = None) -> CocaOutput:
+        """image: normalised floats [B, height, width, 3]; text: int32 [B, T], start to end.
+
+        patch_noise: [B, P], only where `vision.patch_dropout` shall follow given draws.
+        """
+        image_vector, image_tokens = self.image(image, patch_noise)
+        text_vector, text_tokens = self.text(text)
+        return CocaOutput(
+            image=unit(image_vector),
+            text=unit(text_vector),
+            image_tokens=image_tokens,
+            text_tokens=text_tokens,
+            logits=self._logits(self.decoder(text_tokens, image_tokens)),
+            scale=self.scale(),
+        )
+
+    def encode_image(self, image: Array) -> Array:
+        """Unit vectors [B, E], float32."""
+        return unit(self.image(image)[0])
+
+    def encode_text(self, text: Array) -> Array:
+        """Unit vectors [B, E], float32."""
+        return unit(self.text(text)[0])
+
+    def features(self, image: Array) -> Array:
+        """The image tower's vector before projection: [B, D]."""
+        return self.image.pool(self.image.encoder(self.image.embed(image)))[0]
+
+    def scale(self) -> Scale:
+        bias = None if self.config.logit_bias is None else self.logit_bias
+        return Scale(jnp.exp(self.logit_scale), bias)
+
+    def _logits(self, x: Array) -> Array:
+        tied = self.config.decoder.tie_embeddings
+        return self.text.tokens.logits(x) if tied else self.head(x)
+
+
+def _paper(layers: int, decoder_layers: int, width: int, heads: int, hidden: int, text: int):
+    """A column of the paper's table 1; what it leaves open is marked [A] in the documentation."""
+    vision = TransformerConfig(width, layers, heads, hidden)
+    unimodal = TransformerConfig(width, decoder_layers, heads, text, initial="normal")
+    multimodal = TransformerConfig(width, decoder_layers, heads, text)
+    return CocaConfig(
+        vision=VisionConfig(
+            (288, 288),
+            18,
+            vision,
+            class_token=False,
+            input_norm=False,
+            pooling="cascade",
+            pooler=PoolerConfig(heads=heads),
+        ),
+        text=TextConfig(64000, 64, unimodal, mask="correct"),
+        decoder=DecoderConfig(multimodal, 64000),
+        embedding=width,
+    )
+
+
+def _open_clip(size: int, patch: int, vision: tuple, text: tuple, embedding: int, **options):
+    """An open_clip preset: `vision` and `text` are (width, layers); heads are 64 wide."""
+
+    def tower(width, layers, **rest):
+        return TransformerConfig(width, layers, width // 64, 4 * width, **rest)
+
+    vocabulary = options.pop("vocabulary", 49408)
+    return CocaConfig(
+        vision=VisionConfig((size, size), patch, tower(*vision), **options),
+        text=TextConfig(vocabulary, 76, tower(*text, initial="normal"), mask="legacy"),
+        decoder=DecoderConfig(tower(*text), vocabulary, "separate_mlp"),
+        embedding=embedding,
+    )
+
+
+def _roberta() -> CocaConfig:
+    """open_clip's preset whose decoder has fewer columns than its text tower has tokens."""
+    vision = TransformerConfig(768, 12, 12, 3072)
+    return CocaConfig(
+        vision=VisionConfig((224, 224), 32, vision),
+        text=BertTextConfig(projection="linear"),
+        decoder=DecoderConfig(TransformerConfig(768, 12, 8, 3072), 49408, "separate_mlp"),
+        embedding=512,
+    )
+
+
+def _tiny() -> CocaConfig:
+    """A model of the paper's form for laptops, tests and the demo."""
+    width, heads, hidden = 128, 4, 384
+    vision = TransformerConfig(width, 4, heads, hidden)
+    unimodal = TransformerConfig(width, 2, heads, hidden, initial="normal")
+    return CocaConfig(
+        vision=VisionConfig(
+            (64, 64),
+            8,
+            vision,
+            class_token=False,
+            input_norm=False,
+            pooling="cascade",
+            pooler=PoolerConfig(queries=16, heads=heads),
+        ),
+        text=TextConfig(1024, 48, unimodal, mask="correct"),
+        decoder=DecoderConfig(TransformerConfig(width, 2, heads, hidden), 1024),
+        embedding=width,
+    )
+
+
+_QUERIES = {"pooling": "shared_queries"}
+
+CONFIGS = {
+    "tiny": _tiny(),
+    "base": _paper(12, 12, 768, 12, 3072, 3072),
+    "large": _paper(24, 12, 1024, 16, 4096, 4096),
+    "g": _paper(40, 18, 1408, 16, 6144, 5632),
+    "coca_base": _open_clip(288, 18, (768, 12), (768, 12), 512, vocabulary=64000),
+    "coca_ViT-B-32": _open_clip(224, 32, (768, 12), (512, 12), 512, **_QUERIES),
+    "coca_ViT-L-14": _open_clip(224, 14, (1024, 24), (768, 12), 768, **_QUERIES),
+    "coca_roberta-ViT-B-32": _roberta(),
+}
