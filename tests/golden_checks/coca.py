@@ -1,19 +1,29 @@
 """Checks of the CoCa and CLIP cases (open_clip)."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vlx.interop import clip as clip_format
-from vlx.interop import open_clip_coca
+from vlx.interop import open_clip_coca, open_clip_state
 from vlx.interop.open_clip_config import read_config
+from vlx.interop.positions import resize_grid, resize_length
 from vlx.interop.table import to_official, to_vlx
 from vlx.models.clip import Clip, ClipConfig
-from vlx.models.coca import Coca
+from vlx.models.coca import CONFIGS, Coca
 from vlx.objectives.captioning import captioning
 from vlx.objectives.contrastive import contrastive, contrastive_by_rank, distillation, sigmoid
 from vlx.objectives.ranks import means
+from vlx.tasks.coca import NO_DECAY, CocaLoss, CocaTask
+from vlx.train import optimizer
+from vlx.train.optimizer import OptimizerConfig
+from vlx.train.partition import partition
+from vlx.train.schedule import ScheduleConfig, learning_rate
+from vlx.train.state import create
+from vlx.train.step import make_step
 
 from golden_checks.case import Case, Ratios
 
@@ -335,11 +345,244 @@ def check_manifest(case: Case) -> Ratios:
     return {"shapes": 0.0}
 
 
+def coca_task(case: Case) -> CocaTask:
+    weights = case.config
+    loss = CocaLoss(
+        contrastive=weights["contrastive_loss_weight"], captioning=weights["caption_loss_weight"]
+    )
+    return CocaTask(model_config(case.config), loss)
+
+
+def coca_batch(case: Case, image, text) -> dict:
+    return {
+        "image": nhwc(image),
+        "text": text,
+        "text_mask": (text != case.config["pad_id"]).astype(np.float32),
+        "weight": np.ones(len(text), np.float32),
+    }
+
+
+def check_train_steps(case: Case) -> Ratios:
+    """Three updates by the training step that users run."""
+    config, inputs = case.config, case.group("in")
+    task, official = coca_task(case), case.group("param")
+    table = table_of(task.config, official)
+    params = load_params(table, official)
+    low, high = config["logit_scale_clamp"]
+    rules = OptimizerConfig(
+        lr=config["lr"],
+        b1=config["betas"][0],
+        b2=config["betas"][1],
+        eps=config["eps"],
+        weight_decay=config["weight_decay"],
+        no_decay=NO_DECAY[config["weight_decay_rule"]],
+        clip=config["grad_clip_norm"] or 0.0,
+        limits=(("logit_scale", low, high),),
+        schedule=ScheduleConfig(config["schedule"], warmup=config["warmup"]),
+    )
+    assert undecayed(table, params, rules.no_decay) == set(config["no_decay"])
+    part = partition(params, task.left_out, ())
+    shapes = {path: x.shape for path, x in flatten_dict(params, sep="/").items()}
+    scales = optimizer.rate_scales(rules, part, shapes, task.layer_groups)
+    transformation = optimizer.build(rules, part)
+    step = jax.jit(make_step(task, transformation, rules, part, scales))
+    state = create(params, {}, transformation, part, averaged=False)
+    got, ratios = {}, {}
+    for i in range(len(config["lrs"])):
+        rate = learning_rate(rules.schedule, rules.lr, config["total_steps"], i)
+        np.testing.assert_allclose(rate, config["lrs"][i], rtol=1e-9)
+        batch = coca_batch(case, inputs[f"image_{i}"], inputs[f"text_{i}"])
+        state, metrics = step(state, batch, np.float32(rate), jax.random.key(0))
+        got[f"contrastive_loss_{i}"] = config["contrastive_loss_weight"] * metrics["contrastive"]
+        got[f"caption_loss_{i}"] = config["caption_loss_weight"] * metrics["captioning"]
+        got[f"loss_{i}"] = metrics["loss"]
+        got[f"logit_scale_param_{i}"] = state.params["logit_scale"]
+        if i == 0:
+            ratios |= compare_after(case, table, state.params, "after_step1")
+    return ratios | case.compare(got) | compare_after(case, table, state.params, "after")
+
+
+def compare_after(case: Case, table, params, prefix: str) -> Ratios:
+    """Parameters after updates; key biases are rounding noise and are left out (README)."""
+    got, want = official_names(table, params), case.group(prefix)
+    for name in want:
+        if name.endswith("in_proj_bias"):
+            width = len(want[name]) // 3
+            got[name] = np.array(got[name])
+            got[name][width : 2 * width] = want[name][width : 2 * width]
+    return case.compare(got, prefix)
+
+
+def undecayed(table, params, patterns) -> set[str]:
+    """Official names of the parameters that the patterns keep from decay."""
+    flat = flatten_dict(params, sep="/")
+    marks = {
+        path: jnp.full(x.shape, any(re.fullmatch(p, path) for p in patterns))
+        for path, x in flat.items()
+    }
+    return {name for name, mark in to_official(table, marks).items() if np.all(mark)}
+
+
+def check_loss_accum(case: Case) -> Ratios:
+    """Gradients of micro-batches equal those of the whole batch."""
+    inputs, official = case.group("in"), case.group("param")
+    pieces, task = case.config["accum_freq"], coca_task(case)
+    table = table_of(task.config, official)
+    params = load_params(table, official)
+    # Piece j of the step takes every k-th row, so the rows are interleaved.
+    image, text = (
+        np.stack([inputs[f"{name}_{i}"] for i in range(pieces)], axis=1).reshape(
+            -1, *inputs[f"{name}_0"].shape[1:]
+        )
+        for name in ("image", "text")
+    )
+    part = partition(params, task.left_out, ())
+    rules = OptimizerConfig(name="sgd", b1=0.0)
+    transformation = optimizer.build(rules, part)
+    scales = dict.fromkeys(part.trained, 1.0)
+    step = jax.jit(make_step(task, transformation, rules, part, scales, micro_batches=pieces))
+    state = create(params, {}, transformation, part, averaged=False)
+    batch = coca_batch(case, image, text)
+    after, metrics = step(state, batch, np.float32(1), jax.random.key(0))
+    gradient = official_names(table, jax.tree.map(jnp.subtract, params, after.params))
+    true_scale = {"logit_scale": gradient["logit_scale"]}
+    # The official loop counts the scale once for every micro-batch; vlx does not.
+    gradient["logit_scale"] = gradient["logit_scale"] * pieces
+    got = {
+        "contrastive_loss": case.config["contrastive_loss_weight"] * metrics["contrastive"],
+        "caption_loss": case.config["caption_loss_weight"] * metrics["captioning"],
+        "loss": metrics["loss"],
+    }
+    ratios = case.compare(got) | case.compare_gradients(gradient)
+    return ratios | case.compare_gradients(true_scale, "grad_full_batch")
+
+
+def check_schedules(case: Case) -> Ratios:
+    names = {"cosine": "cosine", "const": "constant", "const-cooldown": "constant"}
+    ratios = {}
+    for i, (given, want) in enumerate(zip(case.meta["inputs"], case.meta["outputs"], strict=True)):
+        c = ScheduleConfig(
+            names[given["schedule"]],
+            warmup=given["warmup"],
+            cooldown=given.get("cooldown_steps", 0),
+            end=given.get("end_lr", 0.0),
+            power=given.get("power", 1.0),
+        )
+        got = [learning_rate(c, given["base_lr"], given["steps"], s) for s in range(len(want))]
+        ratios[f"schedule_{i}"] = np.max(np.abs(np.array(got) - want) / (1e-9 * np.abs(want)))
+    return ratios
+
+
+def check_param_groups(case: Case) -> Ratios:
+    given = case.meta["inputs"]
+    c = model_config(given["config"])
+    task = CocaTask(c, CocaLoss())
+    params = jax.eval_shape(lambda key: task.init(key)[0], jax.random.key(0))
+    shapes = {path: x.shape for path, x in flatten_dict(params, sep="/").items()}
+    part = partition(params, (), ())
+    table, ratios = open_clip_coca.table(c), {}
+    for i, (option, want) in enumerate(zip(given["options"], case.meta["outputs"], strict=True)):
+        decays = {"image": "image_layer_decay", "text": "text_layer_decay"}
+        rules = OptimizerConfig(
+            no_decay=NO_DECAY[option["rule"]],
+            layer_decay={name: option[key] for name, key in decays.items() if key in option},
+        )
+        kept = undecayed(table, {path: np.zeros(s) for path, s in shapes.items()}, rules.no_decay)
+        scales = optimizer.rate_scales(rules, part, shapes, task.layer_groups)
+        full = {path: np.broadcast_to(scales[path], shape) for path, shape in shapes.items()}
+        got = {name: (name not in kept, x.flat[0]) for name, x in to_official(table, full).items()}
+        assert {name: decayed for name, (decayed, _) in got.items()} == {
+            name: decayed for name, (decayed, _) in want.items()
+        }
+        for name, (_, scale) in want.items():
+            ratios[f"{i}/{name}"] = abs(got[name][1] - scale) / 1e-6
+    return ratios
+
+
+def check_facts(case: Case) -> Ratios:
+    """Initial values of the full-size model: mean, deviation and bounds, by official name."""
+    c = CONFIGS[case.meta["inputs"]["model"]]
+    task = CocaTask(c, CocaLoss())
+    table = open_clip_coca.table(c)
+    params = jax.jit(lambda key: task.init(key)[0])(jax.random.key(0))
+    official = official_names(table, jax.tree.map(np.asarray, params))
+    ratios = {}
+    for name, fact in case.meta["outputs"].items():
+        pattern = re.compile(re.escape(name).replace(r"\*", r"\d+"))
+        arrays = [x for key, x in official.items() if pattern.fullmatch(key)]
+        assert len(arrays) == fact["count"], name
+        assert list(arrays[0].shape) == fact["shape"], name
+        if "mean" in fact:
+            ratios[name] = initial_error(arrays, fact)
+        else:  # uninitialised in the official code; its intended rule
+            width = fact["shape"][0]
+            ratios[name] = abs(np.std(arrays[0]) / width**-0.5 - 1) / 0.01
+    return ratios
+
+
+def initial_error(arrays, fact: dict) -> float:
+    """How far a random initialisation is from the official one, over what chance allows."""
+    size = sum(x.size for x in arrays)
+    mean, std = np.mean([x.mean() for x in arrays]), np.mean([x.std() for x in arrays])
+    if fact["std"] == 0:
+        return max(abs(mean - fact["mean"]), std) / 1e-4
+    chance = 6 / np.sqrt(size)  # six standard errors of either side
+    ratio = max(
+        abs(mean - fact["mean"]) / (chance * fact["std"]), abs(std / fact["std"] - 1) / chance
+    )
+    if fact["rule"].startswith("uniform"):  # bounds are exact; those of a normal draw are chance
+        bound = max(abs(fact["min"]), abs(fact["max"]))
+        largest = max(np.abs(x).max() for x in arrays)
+        ratio = max(ratio, abs(largest / bound - 1) / max(0.005, 20 / size))
+    return float(ratio)
+
+
+def check_load(case: Case) -> Ratios:
+    return check_load_keys(case) if case.path.suffix == ".json" else check_load_positions(case)
+
+
+def check_load_positions(case: Case) -> Ratios:
+    inputs, got = case.group("in"), {}
+    for item in case.config["cases"]:
+        name = item["name"]
+        grid = tuple(item["grid_to"])
+        visual = resize_grid(inputs[f"{name}/visual"], grid, extra=1)
+        got |= {
+            f"{name}/visual": visual,
+            f"{name}/text": resize_length(inputs[f"{name}/text"], item["text_to"]),
+        }
+    return case.compare(got)
+
+
+def check_load_keys(case: Case) -> Ratios:
+    """Old files: which tensor ends up under which name."""
+    for given, want in zip(case.meta["inputs"], case.meta["outputs"], strict=True):
+        rng = np.random.default_rng(0)
+        file = {
+            name: rng.normal(size=shape).astype(np.float32)
+            for name, shape in given["keys"].items()
+        }
+        wrapped = {"state_dict": file, "epoch": 1} if given["wrapped_in_state_dict"] else file
+        targets = given["target_shapes"]
+        got = open_clip_state.clean(wrapped, {name: tuple(s) for name, s in targets.items()})
+        assert set(got) == set(want["loaded_from"])
+        for name, source in want["loaded_from"].items():
+            value = np.zeros(targets[name]) if source is None else file[source]
+            np.testing.assert_array_equal(got[name], value.reshape(targets[name]))
+    return {"names": 0.0}
+
+
 CHECKS = {
-    "forward": check_forward,
     "clip_forward": check_clip_forward,
+    "facts": check_facts,
+    "forward": check_forward,
+    "load": check_load,
     "loss": check_loss,
     "loss_2rank": check_loss_by_rank,
     "loss_3rank": check_loss_by_rank,
+    "loss_accum": check_loss_accum,
     "manifest": check_manifest,
+    "param_groups": check_param_groups,
+    "schedules": check_schedules,
+    "train_steps": check_train_steps,
 }

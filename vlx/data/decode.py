@@ -1,11 +1,10 @@
 """Encoded pictures to pixels."""
 
 import io
-import warnings
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vlx.errors import UserError
 
@@ -30,16 +29,24 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
 
 def _decode_any(data: bytes) -> np.ndarray:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about size and palette; limits raise
-            with Image.open(io.BytesIO(data)) as image:
-                return np.asarray(_eight_bits(ImageOps.exif_transpose(image)).convert("RGB"))
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(_colours(ImageOps.exif_transpose(image)))
+    except UnidentifiedImageError:
+        raise UserError(f"unreadable image ({len(data)} bytes): no known format.") from None
     except Exception as error:  # Pillow's plugins raise whatever their parser stumbles over
-        raise UserError(f"unreadable image ({len(data)} bytes): {error}.") from error
+        reason = str(error).rstrip(".")
+        raise UserError(f"unreadable image ({len(data)} bytes): {reason}.") from error
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits loses its lower byte; `convert` alone would clip it to white."""
-    if image.mode not in ("I", "I;16", "I;16B", "I;16L"):
-        return image
-    return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+def _colours(image: Image.Image) -> Image.Image:
+    """RGB of 8 bits; transparency is dropped."""
+    if image.mode in ("I", "I;16", "I;16B", "I;16L"):
+        image = Image.fromarray(_high_byte(np.asarray(image)))
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # else Pillow warns, for each such image
+    return image.convert("RGB")
+
+
+def _high_byte(grey: np.ndarray) -> np.ndarray:
+    """16 bits to 8, where Pillow would clip all but the darkest to white."""
+    return (grey.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)

@@ -4,12 +4,9 @@ An item of grain's dataset is a whole batch, so that slicing it among workers ke
 are; within a process, threads share the examples of a batch.
 """
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
 
 import grain
 import numpy as np
@@ -19,6 +16,7 @@ from vlx.data.batch import Batch, Example, pad, stack
 from vlx.data.config import DataConfig
 from vlx.data.order import TrainingOrder
 from vlx.data.records import Record, Source
+from vlx.data.workers import Threads, prepare_worker, without_accelerator
 from vlx.errors import UserError
 
 _ENDLESS = 1 << 40  # batches
@@ -41,7 +39,7 @@ def train_batches(
     rows = _rows(batch_size, host, hosts)
     order = TrainingOrder(len(source), seed)
     batches = _TrainingBatches(
-        source, _Threads(config.threads), transform, order, batch_size, rows, start_example
+        source, Threads(config.threads), transform, order, batch_size, rows, start_example
     )
     return Batches(batches, config, config.workers, start_example, batch_size)
 
@@ -59,7 +57,7 @@ def evaluation_batches(
     Workers would start anew for every evaluation, which costs seconds: threads only.
     """
     rows = _rows(batch_size, host, hosts)
-    batches = _EvaluationBatches(source, _Threads(config.threads), transform, batch_size, rows)
+    batches = _EvaluationBatches(source, Threads(config.threads), transform, batch_size, rows)
     return Batches(batches, config, 0, 0, batch_size)
 
 
@@ -83,11 +81,10 @@ class Batches(Iterator[Batch]):
         if workers:
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()  # grain reads its own flags when workers start
-            dataset = dataset.mp_prefetch(
-                grain.MultiprocessingOptions(
-                    num_workers=workers, per_worker_buffer_size=max(1, config.prefetch)
-                )
+            processes = grain.MultiprocessingOptions(
+                num_workers=workers, per_worker_buffer_size=max(1, config.prefetch)
             )
+            dataset = dataset.mp_prefetch(processes, worker_init_fn=prepare_worker)
         self._batches = iter(dataset)
 
     def __next__(self) -> Batch:
@@ -99,14 +96,12 @@ class Batches(Iterator[Batch]):
         return batch
 
     def _draw(self) -> "Batch | _Failure":
-        with _no_accelerator() if self._drawn < self._workers else nullcontext():
+        with without_accelerator() if self._drawn < self._workers else nullcontext():
             batch = next(self._batches)
         self._drawn += 1
         return batch
 
     def close(self) -> None:
-        while 0 < self._drawn < self._workers:
-            self._draw()  # grain closes only workers that it has heard from
         self._batches.close()
         self._threads.close()
 
@@ -122,7 +117,7 @@ class _TrainingBatches:
     """Batches by random access, as grain wants them."""
 
     source: Source
-    threads: "_Threads"
+    threads: Threads
     transform: Callable[[Record, np.random.Generator], Example]
     order: TrainingOrder
     batch_size: int
@@ -146,7 +141,7 @@ class _TrainingBatches:
 @dataclass(frozen=True)
 class _EvaluationBatches:
     source: Source
-    threads: "_Threads"
+    threads: Threads
     transform: Callable[[Record], Example]
     batch_size: int
     rows: range
@@ -177,7 +172,7 @@ class _Failure:
     message: str
 
 
-def _batch(threads: "_Threads", example: Callable[[int], Example], places: range):
+def _batch(threads: Threads, example: Callable[[int], Example], places: range):
     try:
         return stack(threads.map(example, places))
     except UserError as error:
@@ -191,49 +186,6 @@ def _naming(record: Record, index: int):
         yield
     except UserError as error:
         raise UserError(f"{record.get('id', f'record {index}')}: {error}") from error
-
-
-class _Threads:
-    """A thread pool that each process makes for itself; 0 threads: the caller's own."""
-
-    def __init__(self, most: int):
-        self._most = most
-        self._count = min(most, _cores())  # more than cores only wait for Python's lock
-        self._pool = ThreadPoolExecutor(self._count) if most else None  # threads start when used
-
-    def map(self, function: Callable, items: range) -> list:
-        if not self._pool:
-            return [function(item) for item in items]
-        ends = [len(items) * n // self._count for n in range(self._count + 1)]
-        parts = [items[a:b] for a, b in pairwise(ends)]
-        done = self._pool.map(lambda part: [function(item) for item in part], parts)
-        return [result for part in done for result in part]
-
-    def close(self) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def __reduce__(self):
-        return _Threads, (self._most,)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-@contextmanager
-def _no_accelerator():
-    """Processes that start in here see the CPU only; jax of this process has long been told."""
-    before = os.environ.get("JAX_PLATFORMS")
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["JAX_PLATFORMS"]
-        else:
-            os.environ["JAX_PLATFORMS"] = before
 
 
 def _rows(batch_size: int, host: int, hosts: int) -> range:

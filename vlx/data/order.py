@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from grain.experimental import index_shuffle
 
-from vlx.errors import UserError
-
-_MOST = 1 << 32  # grain's permutation counts in 32 bits
-_FEW = 1 << 16  # up to here a whole permutation is small, and sooner made than grain's single places
+_FEW = 1 << 16  # up to here the whole permutation is made at once
+_ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -23,19 +20,12 @@ class TrainingOrder:
     length: int
     seed: int
 
-    def __post_init__(self):
-        if self.length > _MOST:
-            raise UserError(
-                f"the training data have {self.length} examples; at most {_MOST} can be shuffled."
-            )
-
     def at(self, place: int) -> tuple[int, int]:
         """Epoch and index of the example at `place`; no more work for longer data."""
         epoch, within = divmod(place, self.length)
         if self.length <= _FEW:
             return epoch, int(_permutation(self.length, self.seed, epoch)[within])
-        seed = _epoch_seed(self.seed, epoch)
-        return epoch, index_shuffle(within, max_index=self.length - 1, seed=seed, rounds=4)
+        return epoch, _permute(within, self.length, _keys(self.seed, epoch))
 
     def generator(self, epoch: int, index: int) -> np.random.Generator:
         """The source of all that is drawn for an example in an epoch."""
@@ -44,10 +34,37 @@ class TrainingOrder:
 
 @lru_cache(maxsize=16)
 def _permutation(length: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng(_epoch_seed(seed, epoch)).permutation(length).astype(np.int32)
+    return np.random.default_rng(_sequence(seed, epoch)).permutation(length).astype(np.int32)
 
 
-@lru_cache(maxsize=64)
-def _epoch_seed(seed: int, epoch: int) -> int:
-    """32 bits; not seed + epoch, for then the run of the next seed would repeat this one's."""
-    return int(np.random.SeedSequence(seed, spawn_key=(epoch,)).generate_state(1)[0])
+@lru_cache(maxsize=16)
+def _keys(seed: int, epoch: int) -> tuple[int, ...]:
+    return tuple(int(key) for key in _sequence(seed, epoch).generate_state(_ROUNDS, np.uint64))
+
+
+def _sequence(seed: int, epoch: int) -> np.random.SeedSequence:
+    """Not seed + epoch, for then the run of the next seed would repeat this one's epochs."""
+    return np.random.SeedSequence(seed, spawn_key=(epoch,))
+
+
+def _permute(index: int, length: int, keys: tuple[int, ...]) -> int:
+    """Where a Feistel network sends `index`: one of 0..length-1, and no two to the same place.
+
+    The network permutes 0..4**k-1 >= length; whoever lands beyond the end goes on, less than four
+    times on average. (grain's index_shuffle repeats an index if length is 4**k + 1, k >= 8.)
+    """
+    half = ((length - 1).bit_length() + 1) // 2
+    mask = (1 << half) - 1
+    while True:
+        left, right = index >> half, index & mask
+        for key in keys:
+            left, right = right, left ^ (_mix(right ^ key) & mask)
+        index = left << half | right
+        if index < length:
+            return index
+
+
+def _mix(x: int) -> int:
+    """64 bits to 64 bits, each of which depends on all before it: splitmix64's middle."""
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+    return x ^ (x >> 27)

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 import sentencepiece
-from grain.experimental import index_shuffle
 
 from vlx.data.choose import choose
 from vlx.data.config import TokenizerConfig
+from vlx.data.order import TrainingOrder
 from vlx.data.records import Source
 from vlx.errors import UserError
 
@@ -162,9 +162,9 @@ TOKENIZERS: dict[str, Callable[[TokenizerConfig, str, Source | None], Tokenizer]
 def _captions(source: Source, most: int) -> Iterator[str]:
     """At most so many captions, of records drawn without repetition."""
     read = getattr(source, "captions", None) or (lambda index: source[index]["captions"])
-    given = 0
+    order, given = TrainingOrder(len(source), seed=0), 0
     for place in range(len(source)):
-        for caption in read(index_shuffle(place, max_index=len(source) - 1, seed=0, rounds=4)):
+        for caption in read(order.at(place)[1]):
             if given == most:
                 return
             yield caption

@@ -1,0 +1,96 @@
+"""Crops and resizes: within the image, reproducible, and by the sizes' closed forms."""
+
+import numpy as np
+import pytest
+from data.pictures import picture
+from PIL import Image
+
+from vlx.data.augment import (
+    crop_and_resize,
+    draw_box,
+    evaluation_resize,
+    flip,
+    random_resized_crop,
+)
+
+RATIO = (3 / 4, 4 / 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 500), (500, 3), (37, 53)])
+@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.9, 1.0), (1.0, 1.0)])
+def test_boxes_lie_within_the_image(height, width, scale):
+    for seed in range(50):
+        top, left, h, w = draw_box(height, width, np.random.default_rng(seed), scale, RATIO)
+        assert 0 <= top <= top + h <= height
+        assert 0 <= left <= left + w <= width
+        assert h > 0
+        assert w > 0
+
+
+def test_boxes_keep_area_and_ratio():
+    for seed in range(50):
+        _, _, h, w = draw_box(500, 600, np.random.default_rng(seed), (0.2, 0.5), RATIO)
+        assert 0.195 < h * w / (500 * 600) < 0.505
+        assert RATIO[0] * 0.99 < w / h < RATIO[1] * 1.01
+
+
+def test_an_image_too_wide_for_any_box_is_cut_centrally():
+    box = draw_box(30, 1000, np.random.default_rng(0), (0.9, 1.0), RATIO)
+    assert box == (0, 480, 30, 40)
+
+
+def test_equal_generators_give_equal_crops():
+    image = picture(1, 37, 53)
+    first, second = (random_resized_crop(image, 17, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == (17, 17, 3)
+    assert first.dtype == np.uint8
+
+
+def test_a_crop_does_not_see_past_its_box():
+    image = picture(1, 37, 53)
+    box = (5, 7, 23, 29)
+    want = crop_and_resize(image, box, 11)
+    image[:5], image[28:], image[:, :7], image[:, 36:] = 0, 0, 0, 0
+    np.testing.assert_array_equal(crop_and_resize(image, box, 11), want)
+
+
+def test_a_flip_mirrors_or_leaves():
+    image = picture(1)
+    results = [flip(image, np.random.default_rng(seed)) for seed in range(20)]
+    mirrored = [np.array_equal(x, image[:, ::-1]) for x in results]
+    assert all(m or np.array_equal(x, image) for m, x in zip(mirrored, results, strict=True))
+    assert 0 < sum(mirrored) < 20
+
+
+@pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
+def test_an_image_of_the_right_size_stays(mode):
+    image = picture(1, 17, 17)
+    np.testing.assert_array_equal(evaluation_resize(image, 17, mode), image)
+
+
+def test_shortest_scales_the_short_side_and_cuts_the_long_one():
+    image = picture(1, 20, 33)
+    scaled = Image.fromarray(image).resize((16, 10), Image.Resampling.BICUBIC)  # int(10 * 33 / 20)
+    want = np.asarray(scaled)[:, 3:13]
+    np.testing.assert_array_equal(evaluation_resize(image, 10), want)
+
+
+def test_offsets_round_half_to_even():
+    image = picture(1, 10, 15)  # (15 - 10) / 2 = 2.5 -> 2
+    np.testing.assert_array_equal(evaluation_resize(image, 10), image[:, 2:12])
+    image = picture(1, 10, 17)  # (17 - 10) / 2 = 3.5 -> 4
+    np.testing.assert_array_equal(evaluation_resize(image, 10), image[:, 4:14])
+
+
+def test_longest_fills_what_is_left():
+    image = picture(1, 7, 12)
+    out = evaluation_resize(image, 12, "longest", fill=77)
+    np.testing.assert_array_equal(out[2:9], image)
+    assert (out[:2] == 77).all()
+    assert (out[9:] == 77).all()
+
+
+def test_a_rectangle_is_height_and_width():
+    for mode in ("shortest", "squash", "longest"):
+        assert evaluation_resize(picture(1, 20, 33), (9, 14), mode).shape == (9, 14, 3)

@@ -1,0 +1,80 @@
+"""The form of a task: what a training stage optimises, and what it needs of the data.
+
+A task is a small frozen object. Its methods are pure functions of arrays, so that one training
+step serves every system: with any number of micro-batches, devices and hosts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+from flax import struct
+
+Array = jax.Array
+Tree = Any
+Batch = Mapping[str, Any]  # field -> array, or group -> such a mapping
+Terms = dict[str, tuple[Array, Array]]  # name -> (sum, count); the count ignores the parameters
+Rngs = dict[str, Array]
+
+
+@struct.dataclass
+class Outputs:
+    """What a set of examples yields."""
+
+    coupled: Tree = struct.field(default_factory=dict)  # rows [B, ...] that `couple` compares
+    terms: Terms = struct.field(default_factory=dict)
+    statistics: Tree = struct.field(default_factory=dict)  # sums over examples, for `advance`
+
+
+@struct.dataclass
+class Choice:
+    """Rows of the global batch that `couple` chose for `finish`."""
+
+    index: Array  # int32 [B]
+    fields: tuple[str, ...] = struct.field(pytree_node=False)  # what to gather of them
+
+
+@dataclass(frozen=True)
+class LayerGroups:
+    """Patterns over parameter paths, in the order of depth, for layer-wise rates and locking."""
+
+    embeddings: str
+    stack: str  # parameters whose first axis counts layers
+    last: str  # shares the group of the last layer
+    head: str
+
+
+class Task:
+    """What the training step asks of a stage. Only `init`, `embed` and the lists are required."""
+
+    fields: ClassVar[tuple[str, ...]]  # of a batch, see vlx/data/batch.py
+    evaluators: ClassVar[tuple[str, ...]]  # that suit the stage
+    rngs: ClassVar[tuple[str, ...]] = ("dropout",)  # names of random streams that `embed` reads
+    layer_groups: ClassVar[dict[str, LayerGroups]] = {}
+    left_out: tuple[str, ...] = ()  # patterns of parameters that take no part in the stage
+    weights: Mapping[str, float]  # of the terms
+
+    def init(self, rng: Array) -> tuple[Tree, Tree]:
+        """Parameters and buffers."""
+        raise NotImplementedError
+
+    def prepare(self, params, buffers, batch: Batch, step, rng) -> tuple[Batch, Tree]:
+        """The batch as the losses read it, once a step for the whole batch, without gradient."""
+        return batch, buffers
+
+    def embed(self, params, buffers, batch: Batch, step, rngs: Rngs) -> Outputs:
+        """What each example yields by itself; training is where `rngs` are given."""
+        raise NotImplementedError
+
+    def couple(self, params, buffers, coupled, step, rng) -> tuple[Terms, dict[str, Choice]]:
+        """Terms that compare examples across the global batch, and rows for `finish`."""
+        return {}, {}
+
+    def finish(self, params, buffers, batch: Batch, chosen, step, rngs: Rngs) -> Outputs:
+        """Terms that need the chosen rows: {name of the choice: {field: rows}}."""
+        return Outputs()
+
+    def advance(self, params, buffers, coupled, statistics, step) -> Tree:
+        """Buffers after the step."""
+        return buffers

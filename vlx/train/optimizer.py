@@ -1,0 +1,176 @@
+"""Optimizers from a config: optax rules, decay and rate multipliers by parameter path."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vlx.errors import UserError
+from vlx.tasks.task import LayerGroups
+from vlx.train.partition import Flat, Partition
+from vlx.train.schedule import ScheduleConfig
+
+Array = jax.Array
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Patterns are regular expressions that match a parameter's whole path."""
+
+    name: str = "adamw"  # adamw, adafactor or sgd
+    lr: float = 1e-3  # peak learning rate
+    b1: float = 0.9  # decay of the first moment; the momentum of sgd
+    b2: float = 0.999  # decay of the second moment
+    eps: float = 1e-8
+    weight_decay: float = 0.0  # decoupled, times the learning rate
+    no_decay: tuple[str, ...] = (r".*(scale|bias)", r"(.*/)?(class_token|positions)")
+    lr_scale: tuple[tuple[str, float], ...] = ()  # (pattern, factor), the first match counts
+    layer_decay: Mapping[str, float] = field(default_factory=dict)  # group -> factor a layer
+    clip: float = 0.0  # largest global gradient norm; 0 is no limit
+    limits: tuple[tuple[str, float, float], ...] = ()  # (pattern, lowest, highest) after an update
+    momentum_dtype: str = "float32"  # of the first moment
+    ema: float = 0.0  # decay of averaged parameters; 0 keeps none
+    schedule: ScheduleConfig = ScheduleConfig()
+
+
+def build(c: OptimizerConfig, partition: Partition) -> optax.GradientTransformation:
+    """Gradients to steps, before the learning rate: flat dictionaries of the trained parameters."""
+    if c.name not in RULES:
+        raise UserError(f"optimizer.name={c.name!r}: choose from {', '.join(RULES)}.")
+    decayed = {path: not _matches(path, c.no_decay) for path in partition.trained}
+    return optax.chain(
+        RULES[c.name](c), optax.add_decayed_weights(c.weight_decay, mask=lambda _: decayed)
+    )
+
+
+def _adamw(c: OptimizerConfig) -> optax.GradientTransformation:
+    return optax.scale_by_adam(c.b1, c.b2, c.eps, mu_dtype=c.momentum_dtype)
+
+
+def _sgd(c: OptimizerConfig) -> optax.GradientTransformation:
+    return optax.trace(c.b1, accumulator_dtype=c.momentum_dtype) if c.b1 else optax.identity()
+
+
+def _adafactor(c: OptimizerConfig) -> optax.GradientTransformation:
+    """Factored second moments with Adam's bias-corrected decay, and a plain first moment.
+
+    CoCa and ViT-G use Adafactor as a smaller Adam: no relative step sizes, b1 = 0.9, b2 = 0.999.
+    """
+
+    def decay(step, _):
+        t = jnp.asarray(step, jnp.float32) + 1
+        return c.b2 * (1 - c.b2 ** (t - 1)) / (1 - c.b2**t)
+
+    second = optax.scale_by_factored_rms(
+        min_dim_size_to_factor=32, decay_rate_fn=decay, epsilon=1e-30
+    )
+    first = optax.ema(c.b1, debias=False, accumulator_dtype=c.momentum_dtype)
+    return optax.chain(_as_matrices(second), first)
+
+
+RULES: dict[str, Callable[[OptimizerConfig], optax.GradientTransformation]] = {
+    "adamw": _adamw,
+    "adafactor": _adafactor,
+    "sgd": _sgd,
+}
+
+
+def _as_matrices(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Shows attention kernels to `inner` as the matrices that they are.
+
+    Factoring looks at the two largest axes; [layers, width, heads, size] has three that matter.
+    """
+
+    def view(path: str, x: Array) -> Array:
+        if re.fullmatch(r"(.*/)?(query|key|value)/(\w+/)?kernel", path):
+            return x.reshape(*x.shape[:-2], -1)
+        if re.fullmatch(r"(.*/)?out/(\w+/)?kernel", path):
+            return x.reshape(*x.shape[:-3], -1, x.shape[-1])
+        return x
+
+    def views(tree):
+        return {path: view(path, x) for path, x in tree.items()}
+
+    def update(updates, state, params=None):
+        shapes = {path: x.shape for path, x in updates.items()}
+        params = None if params is None else views(params)
+        updates, state = inner.update(views(updates), state, params)
+        return {path: x.reshape(shapes[path]) for path, x in updates.items()}, state
+
+    return optax.GradientTransformation(lambda params: inner.init(views(params)), update)
+
+
+def clip(gradient: Flat, norm: Array, largest: float) -> Flat:
+    """Gradients scaled so that their global norm is at most `largest` (0: no limit).
+
+    The factor is min(1, largest / (norm + 1e-6)), as PyTorch's.
+    """
+    if not largest:
+        return gradient
+    factor = jnp.minimum(1.0, largest / (norm + 1e-6))
+    return jax.tree.map(lambda g: g * factor.astype(g.dtype), gradient)
+
+
+def rate_scales(
+    c: OptimizerConfig,
+    partition: Partition,
+    shapes: Mapping[str, tuple[int, ...]],
+    groups: Mapping[str, LayerGroups],
+) -> dict[str, Any]:
+    """The factor of the learning rate by path: a float, or a column for the layers of a stack.
+
+    shapes: of the whole parameters. Layer-wise decay gives the head 1 and each group below it one
+    factor more; what is in no group keeps 1.
+    """
+    unknown = set(c.layer_decay) - set(groups)
+    if unknown:
+        raise UserError(
+            f"optimizer.layer_decay: no group {sorted(unknown)}; this task has {sorted(groups)}."
+        )
+    scales = {}
+    for path, span in partition.trained.items():
+        scale = next((s for pattern, s in c.lr_scale if re.fullmatch(pattern, path)), 1.0)
+        for name, decay in c.layer_decay.items():
+            scale = scale * _layer_scale(path, shapes, groups[name], decay)
+        if span is not None and np.ndim(scale):
+            scale = scale[span[0] : span[1]]
+        scales[path] = scale
+    return scales
+
+
+def _layer_scale(path: str, shapes, g: LayerGroups, decay: float):
+    """decay^(groups above): 0 for the head, 1 for the last layer, layers + 1 for embeddings."""
+    layers = next(shape[0] for p, shape in shapes.items() if re.fullmatch(g.stack, p))
+    if re.fullmatch(g.stack, path):
+        above = np.arange(layers, 0, -1)
+        return (decay**above).astype(np.float32).reshape(-1, *[1] * (len(shapes[path]) - 1))
+    if re.fullmatch(g.embeddings, path):
+        return decay ** (layers + 1)
+    return decay if re.fullmatch(g.last, path) else 1.0
+
+
+def apply(params: Flat, updates: Flat, rate: Array, scales: Mapping[str, Any]) -> Flat:
+    """Parameters after a step of `rate` along the updates."""
+    return {
+        path: (x - rate * scales[path] * updates[path]).astype(x.dtype)
+        for path, x in params.items()
+    }
+
+
+def limit(params: Flat, limits: Sequence[tuple[str, float, float]]) -> Flat:
+    """Parameters with every match of a pattern kept between its bounds."""
+    result = dict(params)
+    for pattern, low, high in limits:
+        for path in result:
+            if re.fullmatch(pattern, path):
+                result[path] = jnp.clip(result[path], low, high)
+    return result
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+    return any(re.fullmatch(pattern, path) for pattern in patterns)
