@@ -5,7 +5,7 @@ from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.loader import Batches, evaluation_batches, train_batches
 from vlx.data.pipeline import EvalTransform, TrainTransform, build_transforms
 from vlx.data.records import Record, Source
-from vlx.data.sources import SOURCES, build_source
+from vlx.data.sources import SOURCES, build_source, classification_source
 from vlx.data.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "build_source",
     "build_tokenizer",
     "build_transforms",
+    "classification_source",
     "evaluation_batches",
     "pad",
     "train_batches",

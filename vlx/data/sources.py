@@ -1,6 +1,7 @@
 """From a configuration to the records of a split."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from vlx.data.choose import choose
 from vlx.data.config import DataConfig
@@ -18,6 +19,16 @@ def build_source(config: DataConfig, split: str, size: int = 64) -> Source:
     if config.captions_from == "class_templates":
         return TemplateSource(source, config.templates)
     return source
+
+
+def classification_source(config: DataConfig, split: str, size: int = 64) -> Source:
+    """The records of `split` as a classifier is tested on them.
+
+    A drawn picture has one label only where it holds one object.
+    """
+    if config.source == "shapes":
+        config = replace(config, objects=(1, 1))
+    return build_source(config, split, size)
 
 
 def _parquet(config: DataConfig, split: str, size: int) -> Source:

@@ -49,7 +49,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def check_batch(size: int, micro_batches: int, mesh: Mesh) -> None:
+def check_batch(size: int, micro_batches: int, mesh: Mesh, key: str = "batch.size") -> None:
     """Refuses a batch that does not cut into equal pieces for all devices."""
     rows = math.prod(mesh.shape[name] for name in BATCH_AXES)
     unit = rows * micro_batches
@@ -57,4 +57,4 @@ def check_batch(size: int, micro_batches: int, mesh: Mesh) -> None:
         low = size // unit * unit
         fits = f"{low} or {low + unit}" if low > 0 else f"{unit}"
         parts = f"{rows} devices" + (f" and {micro_batches} micro-batches" * (micro_batches > 1))
-        raise UserError(f"batch.size={size} does not divide over {parts}; {fits} would.")
+        raise UserError(f"{key}={size} does not divide over {parts}; {fits} would.")

@@ -1,15 +1,19 @@
 """CoCa's training: a contrastive loss between embeddings, a captioning loss on the decoder."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from vlx.config import amend, build, nearest, to_dict
+from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.layers.text import TextConfig
 from vlx.models.clip import Scale
-from vlx.models.coca import Coca, CocaConfig
+from vlx.models.coca import CONFIGS, Coca, CocaConfig
 from vlx.objectives.captioning import captioning, next_words
 from vlx.objectives.contrastive import contrastive, contrastive_by_rank, sigmoid
 from vlx.objectives.cross_entropy import cross_entropy
@@ -56,6 +60,32 @@ class CocaLoss:
             raise ValueError("the sigmoid loss has no local negatives.")
 
 
+# Numbers of a model that live in several places, or deep, and are often changed.
+SHORT: dict[str, Callable[[Any], dict]] = {
+    "image_size": lambda x: {"vision": {"image_size": (x, x) if isinstance(x, int) else x}},
+    "vocabulary": lambda x: {"text": {"vocabulary": x}, "decoder": {"vocabulary": x}},
+    "text_length": lambda x: {"text": {"length": x}},
+}
+
+
+def configure(given: Mapping[str, Any]) -> CocaConfig:
+    """A model config from a preset and what differs from it.
+
+    Beside the fields of CocaConfig it may hold `preset` and the names of SHORT.
+    """
+    given = dict(given)
+    preset, where = given.pop("preset", None), "config.model"
+    if preset is None:  # a complete config, as a run folder holds it
+        return build(CocaConfig, given, where)
+    if preset not in CONFIGS:
+        raise UserError(f"{where}.preset={preset!r} is unknown; {nearest(preset, CONFIGS)}")
+    c = CONFIGS[preset]
+    for name, spread in SHORT.items():
+        if name in given:
+            c = amend(c, spread(given.pop(name)), where)
+    return amend(c, given, where)
+
+
 @dataclass(frozen=True)
 class CocaTask(Task):
     """Contrastive and captioning losses on image-text pairs (paper, equation 4)."""
@@ -81,6 +111,30 @@ class CocaTask(Task):
             head=r"text/projection/.*",
         ),
     }
+
+    @classmethod
+    def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "CocaTask":
+        """The task of a run's `model` and `loss` sections."""
+        return cls(configure(model), build(CocaLoss, loss, "config.loss"))
+
+    def sections(self) -> dict[str, Any]:
+        return {"model": to_dict(self.config), "loss": to_dict(self.loss)}
+
+    def without_remat(self) -> "CocaTask":
+        compute = replace(self.config.compute, remat="none")
+        return replace(self, config=replace(self.config, compute=compute))
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.config.vision.image_size
+
+    @property
+    def text_length(self) -> int:
+        return self.config.text.length
+
+    @property
+    def vocabulary(self) -> int:
+        return min(self.config.text.vocabulary, self.config.decoder.vocabulary)
 
     @cached_property
     def model(self) -> Coca:

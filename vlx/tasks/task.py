@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import flax.linen as nn
 import jax
 from flax import struct
 
@@ -46,7 +47,7 @@ class LayerGroups:
 
 
 class Task:
-    """What the training step asks of a stage. Only `init`, `embed` and the lists are required."""
+    """What training and evaluation ask of a stage. From `prepare` on, `embed` alone is required."""
 
     fields: ClassVar[tuple[str, ...]]  # of a batch, see vlx/data/batch.py
     evaluators: ClassVar[tuple[str, ...]]  # that suit the stage
@@ -54,6 +55,24 @@ class Task:
     layer_groups: ClassVar[dict[str, LayerGroups]] = {}
     left_out: tuple[str, ...] = ()  # patterns of parameters that take no part in the stage
     weights: Mapping[str, float]  # of the terms
+    model: nn.Module  # its public methods are the capabilities that evaluators ask for
+    pixels: str  # name of the pixel statistics, see vlx/layers/pixels.py
+    image_size: tuple[int, int]  # height, width
+    text_length: int  # the longest text
+    vocabulary: int  # ids that the model takes
+
+    @classmethod
+    def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "Task":
+        """The task of a run's `model` and `loss` sections."""
+        raise NotImplementedError
+
+    def sections(self) -> dict[str, Any]:
+        """The complete `model` and `loss` sections, as `build` takes them."""
+        raise NotImplementedError
+
+    def without_remat(self) -> "Task":
+        """The same task, with nothing computed twice: for counting FLOPs."""
+        raise NotImplementedError
 
     def init(self, rng: Array) -> tuple[Tree, Tree]:
         """Parameters and buffers."""

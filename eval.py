@@ -1,0 +1,50 @@
+"""Measures a run; its folder says all that is needed.
+
+    python eval.py --workdir=runs/a [--step=1000] [--split=val] [--names=retrieval,zero_shot]
+
+Prints a table and writes it to RUN/evaluations/.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from vlx import cli
+
+flags.DEFINE_string("workdir", None, "Folder of the run.")
+flags.DEFINE_integer("step", None, "Checkpoint; the latest by default.")
+flags.DEFINE_string("split", "", "Split of the data; the run's data.eval_split by default.")
+flags.DEFINE_list("names", [], "Evaluators; those of the run's config by default.")
+flags.DEFINE_bool("ema", True, "Take averaged parameters where there are any.")
+cli.define_common()
+FLAGS = flags.FLAGS
+
+
+def main(argv: list[str]) -> int:
+    from vlx.errors import UserError
+    from vlx.evaluate import build_evaluators
+    from vlx.evaluate.results import show, write
+    from vlx.train.checkpoint import Checkpoints
+    from vlx.train.setup import Setup
+    from vlx.train.state import averaged_params
+
+    if not FLAGS.workdir:
+        raise UserError("Give the folder of a run: --workdir=runs/a.")
+    workdir = Path(FLAGS.workdir)
+    config = cli.read_run(workdir)
+    setup = Setup(config, workdir)
+    evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
+    checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)
+    step = checkpoints.find(FLAGS.step)
+    state, _ = checkpoints.restore(step, setup.abstract_state)
+    params = averaged_params(state, setup.partition) if FLAGS.ema else state.params
+    results = {name: dict(evaluate(params)) for name, evaluate in evaluators.items()}
+    split = FLAGS.split or config.data.eval_split
+    path = write(workdir, step, split, results)
+    show(results, f"{workdir} at step {step}, split {split}")
+    print(f"written to {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.main(main)

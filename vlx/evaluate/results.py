@@ -1,0 +1,36 @@
+"""Results of an evaluation: a file to keep, a table to read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+Results = Mapping[str, Mapping[str, float]]  # evaluator -> metric -> value
+
+
+def write(workdir: Path, step: int, split: str, results: Results) -> Path:
+    """Writes RUN/evaluations/SPLIT-STEP.json and returns its path."""
+    folder = workdir / "evaluations"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{split}-{step}.json"
+    path.write_text(json.dumps({"step": step, "split": split, "results": results}, indent=2) + "\n")
+    return path
+
+
+def show(results: Results, title: str, console: Console | None = None) -> None:
+    """Prints every metric, with what guessing would reach beside shares at rank 1."""
+    table = Table("evaluator", "metric", "value", "chance", title=title, title_justify="left")
+    for name, metrics in results.items():
+        chance = metrics.get("chance")
+        for metric, value in metrics.items():
+            if metric != "chance":
+                first = metric.endswith(("top1", "_r1"))
+                guess = f"{chance:.1%}" if chance is not None and first else ""
+                table.add_row(name, metric, _format(metric, value), guess)
+    (console or Console(highlight=False)).print(table)
+
+
+def _format(metric: str, value: float) -> str:
+    return f"{value:.0f}" if metric.endswith("median") else f"{value:.1%}"

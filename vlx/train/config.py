@@ -1,0 +1,78 @@
+"""The settings of a run that belong to no single part of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vlx.data import DataConfig, TokenizerConfig
+from vlx.errors import UserError
+from vlx.parallel.mesh import MeshConfig
+from vlx.train.optimizer import OptimizerConfig
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    size: int = 256  # examples of a step, over all devices and hosts
+    micro_batches: int = 1  # pieces that are in memory one at a time; the gradient stays exact
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    every: int = 1000  # steps; the last step is always saved
+    keep: int = 2  # the latest so many
+    keep_every: int = 0  # also every checkpoint whose step it divides; 0: none
+    best: str = ""  # also the best by this metric, such as "retrieval/image_to_text_r1"
+    best_mode: str = "max"  # or "min"
+
+    def __post_init__(self):
+        if self.best_mode not in ("max", "min"):
+            raise ValueError(f"best_mode={self.best_mode!r}: choose max or min.")
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    every: int = 10  # steps
+    tensorboard: bool = True
+    wandb: str = ""  # project; empty: off
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    every: int = 0  # steps; 0: only after the last one
+    names: tuple[str, ...] = ()  # empty: those that suit the task
+    batch_size: int = 256
+    examples: int = 0  # at most; 0: the whole split
+    ema: bool = True  # evaluate the averaged parameters where there are any
+
+
+@dataclass(frozen=True)
+class ProfileConfig:
+    start: int = 0  # first step of the capture
+    steps: int = 0  # length; 0: none
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that a recipe can say."""
+
+    task: str
+    steps: int
+    seed: int = 0
+    model: Mapping[str, Any] = field(default_factory=dict)  # preset, and what differs from it
+    loss: Mapping[str, Any] = field(default_factory=dict)  # weights and forms of the task's terms
+    data: DataConfig = DataConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    batch: BatchConfig = BatchConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    freeze: tuple[str, ...] = ()  # patterns of parameters that stay as they are
+    mesh: MeshConfig = MeshConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    log: LogConfig = LogConfig()
+    profile: ProfileConfig = ProfileConfig()
+    max_skipped: int = 20  # steps in a row without a finite gradient that end the run
+    deterministic: bool = False  # GPU: only kernels that repeat bit for bit (CPU, TPU always do)
+
+    def __post_init__(self):
+        if self.steps < 1:
+            raise UserError(f"config.steps={self.steps} must be at least 1.")

@@ -1,0 +1,180 @@
+"""A run made ready: everything that follows from its config and folder, before the first step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vlx.data import (
+    EvalTransform,
+    Source,
+    Tokenizer,
+    TrainTransform,
+    build_source,
+    build_tokenizer,
+    build_transforms,
+)
+from vlx.errors import UserError
+from vlx.parallel import layout
+from vlx.parallel.mesh import batch_sharding, check_batch, make_mesh, replicated
+from vlx.tasks import Task, build_task
+from vlx.train import flops, optimizer
+from vlx.train.config import RunConfig
+from vlx.train.partition import Partition, flatten, partition
+from vlx.train.schedule import learning_rate
+from vlx.train.state import TrainState, create
+from vlx.train.step import make_step
+
+INIT, STEP = 0, 1  # purposes that the run's key is folded with
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Parts are made when they are asked for: an evaluation needs no training data."""
+
+    config: RunConfig
+    workdir: Path
+
+    def check(self) -> None:
+        """Refuses, before anything is compiled, what cannot work."""
+        c = self.config
+        check_batch(c.batch.size, c.batch.micro_batches, self.mesh)
+        longest = self.task.text_length
+        if c.tokenizer.length > longest:
+            raise UserError(
+                f"tokenizer.length={c.tokenizer.length}, but the model takes texts of {longest}; "
+                f"set tokenizer.length={longest} or model.text_length={c.tokenizer.length}."
+            )
+        learning_rate(c.optimizer.schedule, c.optimizer.lr, c.steps, 0)
+        assert self.optimizer and self.scales
+
+    def check_tokenizer(self) -> None:
+        """Refuses a tokenizer with more words than the model has rows."""
+        most, words = self.task.vocabulary, self.tokenizer.vocab_size
+        if words > most:
+            raise UserError(
+                f"The tokenizer has {words} words, the model {most}. "
+                f"Set model.vocabulary={words}, or take a smaller tokenizer."
+            )
+
+    @cached_property
+    def mesh(self) -> jax.sharding.Mesh:
+        return make_mesh(self.config.mesh)
+
+    @cached_property
+    def task(self) -> Task:
+        return build_task(self.config.task, self.config.model, self.config.loss)
+
+    @cached_property
+    def key(self) -> jax.Array:
+        return jax.random.key(self.config.seed)
+
+    @cached_property
+    def shapes(self) -> tuple[Any, Any]:
+        """Shapes of parameters and buffers."""
+        return jax.eval_shape(self.task.init, self.key)
+
+    @cached_property
+    def partition(self) -> Partition:
+        return partition(self.shapes[0], self.task.left_out, self.config.freeze)
+
+    @cached_property
+    def optimizer(self):
+        return optimizer.build(self.config.optimizer, self.partition)
+
+    @cached_property
+    def scales(self) -> Mapping[str, Any]:
+        shapes = {path: x.shape for path, x in flatten(self.shapes[0]).items()}
+        return optimizer.rate_scales(
+            self.config.optimizer, self.partition, shapes, self.task.layer_groups
+        )
+
+    def _create(self, key: jax.Array) -> TrainState:
+        params, buffers = self.task.init(jax.random.fold_in(key, INIT))
+        averaged = self.config.optimizer.ema > 0
+        return create(params, buffers, self.optimizer, self.partition, averaged)
+
+    @cached_property
+    def abstract_state(self) -> TrainState:
+        """The state's shapes, dtypes and shardings."""
+        shapes = jax.eval_shape(self._create, self.key)
+        places = layout.state_shardings(shapes, self.mesh)
+        return jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places
+        )
+
+    @cached_property
+    def _places(self) -> TrainState:
+        return jax.tree.map(lambda x: x.sharding, self.abstract_state)
+
+    def new_state(self) -> TrainState:
+        """The state before the first step, made where it will live."""
+        return jax.jit(self._create, out_shardings=self._places)(self.key)
+
+    def _step(self, task: Task):
+        c = self.config
+        return make_step(
+            task, self.optimizer, c.optimizer, self.partition, self.scales, c.batch.micro_batches
+        )
+
+    @cached_property
+    def step(self):
+        """The compiled update: (state, batch, rate, key) -> (state, metrics)."""
+        return jax.jit(
+            self._step(self.task),
+            donate_argnums=0,
+            out_shardings=(self._places, replicated(self.mesh)),
+        )
+
+    @cached_property
+    def step_key(self) -> jax.Array:
+        return jax.random.fold_in(self.key, STEP)
+
+    def rate(self, step: int) -> np.float32:
+        c = self.config
+        return np.float32(learning_rate(c.optimizer.schedule, c.optimizer.lr, c.steps, step))
+
+    def flops(self, batch: Mapping[str, Any]) -> int:
+        """Matrix-product FLOPs of a step, recomputation left out."""
+        task = self.task.without_remat()
+        rate = jax.ShapeDtypeStruct((), np.float32)
+        return flops.count(self._step(task), self.abstract_state, batch, rate, self.step_key)
+
+    def place(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, jax.Array]:
+        """A host's rows on the devices, cut along the batch."""
+        put = partial(jax.make_array_from_process_local_data, batch_sharding(self.mesh))
+        return jax.tree.map(put, dict(batch))
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.task.image_size
+
+    def source(self, split: str) -> Source:
+        return build_source(self.config.data, split, self.image_size[0])
+
+    @cached_property
+    def train_source(self) -> Source:
+        return self.source(self.config.data.train_split)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """From the run's folder, where it is trained once if the config names none."""
+        folder = self.workdir / "tokenizer"
+        have = self.config.tokenizer.path or any(folder.glob("*.model"))
+        source = None if have else self.train_source
+        return build_tokenizer(self.config.tokenizer, str(folder), source)
+
+    @cached_property
+    def transforms(self) -> tuple[TrainTransform, EvalTransform]:
+        c = self.config
+        return build_transforms(c.data, c.tokenizer, self.tokenizer, self.image_size)
+
+
+def resolved(config: RunConfig) -> RunConfig:
+    """The config with its model and loss sections complete, as it is written to a run folder."""
+    task = build_task(config.task, config.model, config.loss)
+    return replace(config, **task.sections())

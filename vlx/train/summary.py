@@ -1,0 +1,72 @@
+"""What a run would be: parameters, memory and FLOPs, without training."""
+
+import math
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from vlx.parallel import layout
+from vlx.parallel.mesh import batch_sharding
+from vlx.train.partition import flatten
+from vlx.train.setup import Setup
+
+
+WIDTH = 140
+
+
+def summarise(setup: Setup, console: Console | None = None) -> None:
+    """Prints every parameter with its shape, axes and share, and the cost of a step."""
+    setup.check()
+    console = console or Console(highlight=False)
+    params = setup.shapes[0]
+    # A narrow terminal wraps lines; the names stay whole and can be copied.
+    console.print(_parameters(setup, params), crop=False, soft_wrap=True, width=WIDTH)
+    for line in _cost(setup, params):
+        console.print(line)
+
+
+def _parameters(setup: Setup, params) -> Table:
+    axes, trained = layout.table(params), setup.partition.trained
+    table = Table()
+    for column in ("parameter", "shape", "axes", "numbers", "trained"):
+        table.add_column(column, no_wrap=True, justify="right" if column == "numbers" else "left")
+    for path, x in sorted(flatten(params).items()):
+        span = trained.get(path, "no")
+        rows = "yes" if span is None else span if span == "no" else f"layers {span[0]}:{span[1]}"
+        names = ", ".join(axis or "-" for axis in axes[path])
+        table.add_row(path, "x".join(map(str, x.shape)), names, f"{math.prod(x.shape):,}", rows)
+    return table
+
+
+def _cost(setup: Setup, params) -> list[str]:
+    c, mesh = setup.config, setup.mesh
+    total = sum(math.prod(x.shape) for x in jax.tree.leaves(params))
+    state = setup.abstract_state
+    places = jax.tree.map(lambda x: x.sharding, state)
+    held = layout.bytes_per_device(state, places)
+    batch = example_batch(setup)
+    flops = setup.flops(batch)
+    rows = math.prod(batch_sharding(mesh).shard_shape((c.batch.size,)))
+    size = "x".join(str(n) for n in mesh.devices.shape)
+    return [
+        f"parameters     {total:,}",
+        f"mesh           {size} ({' x '.join(mesh.axis_names)}) of {mesh.devices.flat[0].device_kind}",
+        f"batch          {c.batch.size}, {rows} a device, {c.batch.micro_batches} micro-batches",
+        f"state          {held / 2**20:,.1f} MiB a device (parameters, moments, average)",
+        f"step           {flops / 1e9:,.1f} GFLOP, {flops / c.batch.size / 1e9:,.2f} an example",
+        f"run            {c.steps:,} steps, {c.steps * c.batch.size:,} examples",
+    ]
+
+
+def example_batch(setup: Setup) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of a batch, as the data would give it."""
+    size, length = setup.config.batch.size, setup.config.tokenizer.length
+    shapes = {
+        "image": ((size, *setup.image_size, 3), np.uint8),
+        "text": ((size, length), np.int32),
+        "text_mask": ((size, length), np.bool_),
+        "weight": ((size,), np.float32),
+    }
+    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in setup.task.fields}
