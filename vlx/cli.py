@@ -96,7 +96,7 @@ def main(function: Callable[[list[str]], int | None]) -> None:
 
     def guarded(argv: list[str]) -> None:
         if not FLAGS["verbosity"].present:  # libraries tell of their own affairs at level INFO
-            logging.set_verbosity(logging.WARNING)
+            logging.set_verbosity(logging.ERROR)
         try:
             sys.exit(function(argv) or 0)
         except UserError as error:

@@ -104,7 +104,9 @@ def _convert(hint: Any, old: Any, value: Any, where: str) -> Any:
     expected = origin or hint
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if expected in (dict, Mapping) or (isinstance(expected, type) and issubclass(expected, Mapping)):
+    if expected in (dict, Mapping) or (
+        isinstance(expected, type) and issubclass(expected, Mapping)
+    ):
         if isinstance(value, Mapping):
             return dict(value)
     elif isinstance(value, expected) and not (expected is not bool and isinstance(value, bool)):

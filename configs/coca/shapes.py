@@ -1,6 +1,6 @@
 """CoCa on the built-in shapes world.
 
-    python train.py --config=configs/coca/shapes.py --workdir=runs/coca
+python train.py --config=configs/coca/shapes.py --workdir=runs/coca
 """
 
 from ml_collections import ConfigDict
@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     c = ConfigDict({"task": "coca", "seed": 0, "steps": 600})
     c.model = {"preset": "tiny", "compute": {"scan": False}}
-    c.data = {"source": "shapes", "templates": ("a {}",)}
-    c.tokenizer = {"vocab_size": 512, "length": 48}
+    c.data = {"source": "shapes", "objects": (1, 3), "templates": ("a {}",), "threads": 0}
+    c.tokenizer = {"vocab_size": 512, "length": 40}
     c.batch = {"size": 64}
     c.optimizer = {"name": "adamw", "lr": 1e-3, "b2": 0.98, "weight_decay": 0.1, "clip": 1.0}
     c.optimizer.schedule = {"name": "cosine", "warmup": 50}

@@ -157,9 +157,7 @@ def check_clip_forward(case: Case) -> Ratios:
         layers = kept["intermediates"]["image"]["encoder"]["layers"]["output"][0]
         return got | more, layers, gradient
 
-    got, layers, gradient = run(
-        load_params(table, official), nhwc(inputs["image"]), inputs["text"]
-    )
+    got, layers, gradient = run(load_params(table, official), nhwc(inputs["image"]), inputs["text"])
     grid = c.vision.grid
     patches = layers[-1][:, 1:].reshape(-1, *grid, layers.shape[-1])
     got["image_intermediate_nchw_last"] = patches.transpose(0, 3, 1, 2)
@@ -243,8 +241,13 @@ def check_loss_by_rank(case: Case) -> Ratios:
         flat = [x.reshape(-1, x.shape[-1]) for x in (image, text)]
         ones = jnp.ones(len(flat[0]))
         if config["loss"] == "siglip":
-            return {"loss": jax.vmap(siglip_of_rank(flat[1]))(image, scale, bias, jnp.arange(ranks))}
-        options = {"local_loss": config["local_loss"], "gather_with_grad": config["gather_with_grad"]}
+            return {
+                "loss": jax.vmap(siglip_of_rank(flat[1]))(image, scale, bias, jnp.arange(ranks))
+            }
+        options = {
+            "local_loss": config["local_loss"],
+            "gather_with_grad": config["gather_with_grad"],
+        }
         compare = contrastive_by_rank(*flat, scale, ones, ranks=ranks, **options)
         if config["loss"] == "clip":
             return {"loss": compare}
@@ -280,8 +283,9 @@ def check_loss_by_rank(case: Case) -> Ratios:
             terms = by_rank(image, text, scale, bias, logits)
             return jnp.sum(terms["loss"]), terms
 
-        gradient, terms = jax.grad(total, argnums=(0, 1, 2, 3, 4) if logits is not None else
-                                   (0, 1, 2, 3), has_aux=True)(image, text, scale, bias, logits)
+        gradient, terms = jax.grad(
+            total, argnums=(0, 1, 2, 3, 4) if logits is not None else (0, 1, 2, 3), has_aux=True
+        )(image, text, scale, bias, logits)
         return image, text, terms, gradient, scale
 
     image, text, terms, gradient, scale = run(params)
@@ -311,9 +315,10 @@ def check_loss_by_rank(case: Case) -> Ratios:
 
 
 def token_losses(logits, labels):
-    return jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(
-        logits, labels[..., None], axis=-1
-    )[..., 0]
+    return (
+        jax.nn.logsumexp(logits, axis=-1)
+        - jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    )
 
 
 def per_rank_gradient(function, parameter, cotangent, ranks: int):
@@ -559,8 +564,7 @@ def check_load_keys(case: Case) -> Ratios:
     for given, want in zip(case.meta["inputs"], case.meta["outputs"], strict=True):
         rng = np.random.default_rng(0)
         file = {
-            name: rng.normal(size=shape).astype(np.float32)
-            for name, shape in given["keys"].items()
+            name: rng.normal(size=shape).astype(np.float32) for name, shape in given["keys"].items()
         }
         wrapped = {"state_dict": file, "epoch": 1} if given["wrapped_in_state_dict"] else file
         targets = given["target_shapes"]

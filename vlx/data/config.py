@@ -64,11 +64,13 @@ class TokenizerConfig:
     name: str = "sentencepiece"  # a name in `vlx.data.TOKENIZERS`
     path: str = ""  # its model file; empty: the run folder's, trained on the training captions
     vocab_size: int = 8000  # at most, if it is trained; the CoCa paper has 64000
+    algorithm: str = "bpe"  # of training; or "unigram", which splits words of small corpora finely
     length: int = 64  # T, start and end included
     lowercase: bool = False
     captions: int = 100_000  # at most so many are trained on, spread evenly over the set
 
     def __post_init__(self):
+        check(self.algorithm, ("bpe", "unigram"), "tokenizer.algorithm")
         if self.length < 2:
             raise UserError(
                 f"tokenizer.length={self.length} cannot hold a start and an end; use 2 or more."

@@ -99,9 +99,13 @@ def build_tokenizer(config: TokenizerConfig, folder: str, source: Source | None)
 
 
 def train_sentencepiece(
-    texts: Iterable[str], path: str, vocab_size: int, lowercase: bool = False
+    texts: Iterable[str],
+    path: str,
+    vocab_size: int,
+    lowercase: bool = False,
+    algorithm: str = "bpe",
 ) -> SentencePieceTokenizer:
-    """Writes a unigram model of at most `vocab_size` pieces; equal texts give equal files."""
+    """Writes a model of at most `vocab_size` pieces; equal texts give equal files."""
     texts = [" ".join(text.split()) for text in texts]
     if not any(texts):
         raise UserError("there are no captions to train a tokenizer on; set tokenizer.path.")
@@ -111,6 +115,7 @@ def train_sentencepiece(
             sentence_iterator=iter(texts),
             model_writer=model,
             vocab_size=vocab_size,
+            model_type=algorithm,
             hard_vocab_limit=False,  # few texts have fewer pieces
             pad_id=PAD,
             bos_id=START,
@@ -148,7 +153,9 @@ def _sentencepiece(config: TokenizerConfig, folder: str, source: Source | None) 
     path = config.path or trained
     if path == trained and not os.path.exists(trained) and source is not None:
         texts = _captions(source, config.captions)
-        return train_sentencepiece(texts, trained, config.vocab_size, config.lowercase)
+        return train_sentencepiece(
+            texts, trained, config.vocab_size, config.lowercase, config.algorithm
+        )
     tokenizer = SentencePieceTokenizer(path)
     tokenizer.vocab_size  # noqa: B018, a missing or broken file is refused here, not in a worker
     return tokenizer

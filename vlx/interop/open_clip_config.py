@@ -63,7 +63,9 @@ class Section:
             )
 
 
-def read_config(official: Mapping[str, Any], compute: Compute = Compute()) -> CocaConfig | ClipConfig:
+def read_config(
+    official: Mapping[str, Any], compute: Compute = Compute()
+) -> CocaConfig | ClipConfig:
     """The vlx config of an official `model_cfg`: CoCa if it has a `multimodal_cfg`, else CLIP."""
     top = Section("the top level", official)
     vision, language = top.take("vision_cfg"), top.take("text_cfg")

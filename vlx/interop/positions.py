@@ -32,6 +32,4 @@ def resize_length(table: np.ndarray, length: int) -> np.ndarray:
     """
     if len(table) == length:
         return table
-    return np.asarray(
-        jax.image.resize(table, (length, table.shape[1]), "linear", antialias=False)
-    )
+    return np.asarray(jax.image.resize(table, (length, table.shape[1]), "linear", antialias=False))

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import DictKey
 
 Axes = tuple[str | None, ...]
 
@@ -82,30 +83,21 @@ def shardings(params: Any, mesh: Mesh) -> Any:
     )
 
 
-def state_shardings(state: Any, mesh: Mesh) -> Any:
-    """A sharding for every array of a training state.
+def follow(tree: Any, mesh: Mesh) -> Any:
+    """A sharding for every array of a tree whose dictionaries are keyed by parameter paths.
 
-    Moments and averages carry the paths of their parameters in their keys and follow them; what
-    is smaller than its parameter (factored moments) or is no parameter's is on every device.
+    Moments and averages follow their parameter. What has other axes than it (factored moments) or
+    no path (counters) is small and lies on every device.
     """
-    rows = NamedSharding(mesh, PartitionSpec())
 
-    def of(keys, x):
-        path = "/".join(_words(keys))
-        for start in range(path.count("/") + 1):
-            tail = path.split("/", start)[-1]
-            shape = re.sub(r"\[\d+:\d+\]$", "", tail)
-            try:
-                return NamedSharding(mesh, spec(shape, x.shape, mesh))
-            except KeyError:
-                continue
-        return rows
+    def place(keys, x):
+        path = next((k.key for k in reversed(keys) if isinstance(k, DictKey)), "")
+        try:
+            return NamedSharding(mesh, spec(path, x.shape, mesh))
+        except KeyError:
+            return NamedSharding(mesh, PartitionSpec())
 
-    return jax.tree_util.tree_map_with_path(of, state)
-
-
-def _words(keys) -> list[str]:
-    return [str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in keys]
+    return jax.tree_util.tree_map_with_path(place, tree)
 
 
 def bytes_per_device(tree: Any, layout: Any) -> int:

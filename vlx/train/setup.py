@@ -102,7 +102,12 @@ class Setup:
     def abstract_state(self) -> TrainState:
         """The state's shapes, dtypes and shardings."""
         shapes = jax.eval_shape(self._create, self.key)
-        places = layout.state_shardings(shapes, self.mesh)
+        everywhere = jax.tree.map(lambda _: replicated(self.mesh), shapes)
+        places = everywhere.replace(
+            params=layout.shardings(shapes.params, self.mesh),
+            optimizer=layout.follow(shapes.optimizer, self.mesh),
+            ema=layout.follow(shapes.ema, self.mesh),
+        )
         return jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places
         )

@@ -186,7 +186,10 @@ def _in_pieces(run: _Run, trained: Flat, batch: Batch):
         flow = jax.tree.map(_product, own.coupled, cotangent)
         total = run.loss(terms)
         statistics = {"embed": own.statistics, "finish": last.statistics}
-        return total + sum(jax.tree.leaves(flow), 0.0), (_means(terms) | {"loss": total}, statistics)
+        return total + sum(jax.tree.leaves(flow), 0.0), (
+            _means(terms) | {"loss": total},
+            statistics,
+        )
 
     def second(gradient, item):
         more, out = jax.grad(surrogate, has_aux=True)(trained, *item)

@@ -13,16 +13,16 @@ from vlx.train.partition import flatten
 from vlx.train.setup import Setup
 
 
-WIDTH = 140
+WIDTH = 140  # characters
 
 
 def summarise(setup: Setup, console: Console | None = None) -> None:
     """Prints every parameter with its shape, axes and share, and the cost of a step."""
     setup.check()
-    console = console or Console(highlight=False)
+    # A narrow terminal wraps lines; names stay whole and can be copied.
+    console = console or Console(highlight=False, width=max(WIDTH, Console().width))
     params = setup.shapes[0]
-    # A narrow terminal wraps lines; the names stay whole and can be copied.
-    console.print(_parameters(setup, params), crop=False, soft_wrap=True, width=WIDTH)
+    console.print(_parameters(setup, params))
     for line in _cost(setup, params):
         console.print(line)
 

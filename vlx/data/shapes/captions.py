@@ -53,19 +53,19 @@ def _full(scene: Scene, draws: Draws) -> str:
 def _by_relation(scene: Scene, draws: Draws) -> str:
     """ "a … star above a … ring, which is left of a … heart": each relation is to the next."""
     order = draws.shuffle(range(len(scene.objects)))
-    words, related = _whole(scene.objects[order[0]], draws), False
+    words, related = _whole(scene.objects[order[0]], scene, draws), False
     for i, j in pairwise(order):
         if found := relations(scene, i, j):
             words += f"{', which is' if related else ''} {WORDS[draws.choose(found)][0]} "
         else:
             words += ", and "
-        words += _whole(scene.objects[j], draws)
+        words += _whole(scene.objects[j], scene, draws)
         related = bool(found)
     return words
 
 
 def _by_place(scene: Scene, draws: Draws) -> str:
-    parts = [f"{_whole(o, draws)} {place(o)}".rstrip() for o in draws.shuffle(scene.objects)]
+    parts = [f"{_whole(o, scene, draws)} {place(o)}".rstrip() for o in draws.shuffle(scene.objects)]
     return draws.choose(_OPENINGS) + say_list(parts)
 
 
@@ -78,9 +78,13 @@ _WAYS = {  # by number of objects; places would make captions of five longer tha
 }
 
 
-def _whole(o: Object, draws: Draws) -> str:
-    texture = "" if o.texture == "plain" and draws.chance(0.5) else o.texture
-    return indefinite(Query(o.shape, o.colour, o.size, texture).say(draws))
+def _whole(o: Object, scene: Scene, draws: Draws) -> str:
+    """All attributes; "plain" may stay unsaid where it tells no two objects apart."""
+    query = Query(*o[:4])
+    if o.texture == "plain" and draws.chance(0.5):
+        brief = query._replace(texture="")
+        query = brief if brief.count(scene.objects) == 1 else query
+    return indefinite(query.say(draws))
 
 
 def _ground(scene: Scene, draws: Draws) -> str:

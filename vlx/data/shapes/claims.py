@@ -29,11 +29,10 @@ class Claim(NamedTuple):
 
 def draw_claim(scene: Scene, truth: bool, draws: Draws) -> Claim:
     """A claim about the scene that is true or false as wanted."""
-    for kind in draws.shuffle(KINDS):
-        claim = kind(scene, truth, draws)
+    while True:
+        claim = draws.choose(_KINDS)(scene, truth, draws)
         if claim:
             return claim
-    raise AssertionError("a scene's number of objects can always be claimed")
 
 
 def _exists(scene: Scene, truth: bool, draws: Draws) -> Claim | None:
@@ -70,15 +69,23 @@ def _relates(scene: Scene, truth: bool, draws: Draws) -> Claim | None:
     return Claim(f"{first} is {link} {second}", f"is {first} {link} {second}")
 
 
-def _counts(scene: Scene, truth: bool, draws: Draws) -> Claim:
-    """ "there are exactly two red objects"."""
-    query = draws.choose((Query(), draw_query(scene, draws)))
-    count = query.count(scene.objects)
-    if not truth:
-        count += 1 if count == 1 or (count < 6 and draws.chance(0.5)) else -1
-    words = query.say_count(count, draws)
-    verb = "is" if count == 1 else "are"
-    return Claim(f"there {verb} exactly {words}", f"{verb} there exactly {words}")
+def _counts(scene: Scene, truth: bool, draws: Draws) -> Claim | None:
+    """ "there are exactly two red objects": a number that fits one of two queries, said of one.
+
+    Which of the two is drawn first is chance, so numbers are as frequent where they are wrong.
+    """
+    queries = [draws.choose(_COUNTED)(scene, draws) for _ in range(2)]
+    if None in queries:
+        return None
+    count, other = (query.count(scene.objects) for query in queries)
+    if count == other:
+        return None
+    words = queries[0 if truth else 1].say_count(count, draws)
+    verb, exactly = "is" if count == 1 else "are", "exactly " if count else ""
+    return Claim(f"there {verb} {exactly}{words}", f"{verb} there {exactly}{words}")
+
+
+_COUNTED = (draw_query, draw_query, draw_query, draw_absent, lambda scene, draws: Query())
 
 
 def _compares(scene: Scene, truth: bool, draws: Draws) -> Claim | None:
@@ -117,24 +124,28 @@ def _same(scene: Scene, truth: bool, draws: Draws) -> Claim | None:
 
 
 def _all(scene: Scene, truth: bool, draws: Draws) -> Claim | None:
-    """ "all stars are red", where there are several stars."""
-    kind, name = draws.shuffle(("shape", "colour", "texture", "size"))[:2]
+    """ "all stars are red", where all of several stars have one colour: that or another."""
+    kind, name = draws.shuffle(tuple(ATTRIBUTES))[:2]
     if name == "shape":
         kind, name = name, kind
     found = []
     for word in ATTRIBUTES[kind]:
         query = Query(**{kind: word})
-        values = {getattr(scene.objects[i], name) for i in query.find(scene.objects)}
-        if query.count(scene.objects) > 1 and (len(values) == 1) == truth:
-            found.append((query, sorted(values)))
+        values = [getattr(scene.objects[i], name) for i in query.find(scene.objects)]
+        if len(values) > 1 and len(set(values)) == 1:
+            found.append((query, values[0]))
     if not found:
         return None
-    query, values = draws.choose(found)
-    subject, value = query.say_many(draws), draws.choose(values)
+    query, value = draws.choose(found)
+    if not truth:
+        value = draws.choose([word for word in ATTRIBUTES[name] if word != value])
+    if not query._replace(**{name: value}).sayable(scene):
+        return None
+    subject = query.say_many(draws)
     return Claim(f"all {subject} are {value}", f"are all {subject} {value}")
 
 
-KINDS: tuple[Callable[[Scene, bool, Draws], Claim | None], ...] = (
+_KINDS: tuple[Callable[[Scene, bool, Draws], Claim | None], ...] = (
     _exists,
     _is,
     _relates,

@@ -1,6 +1,7 @@
 """Random numbers by key: equal keys give equal numbers, whoever asked for what before."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -11,11 +12,11 @@ T = TypeVar("T")
 class Draws:
     """A stream of uniform numbers for one purpose of one scene.
 
-    Every choice is made from doubles in [0, 1), the one draw that NumPy keeps stable and fast.
+    Every choice is made from doubles in [0, 1) drawn in blocks: single draws by NumPy are slow.
     """
 
     def __init__(self, *key: int):
-        self._next = _stream(key).__next__
+        self._next = chain.from_iterable(_blocks(key)).__next__
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         return low + (high - low) * self._next()
@@ -39,7 +40,7 @@ class Draws:
         return items
 
 
-def _stream(key: tuple[int, ...]) -> Iterator[float]:
+def _blocks(key: tuple[int, ...]) -> Iterator[list[float]]:
     generator = np.random.default_rng(np.random.SeedSequence(key))
     while True:
-        yield from generator.random(128).tolist()
+        yield generator.random(128).tolist()

@@ -62,20 +62,24 @@ def draw_depth(scene: Scene, patches: list[Patch], instances: Array) -> Array:
     for k, (o, patch) in enumerate(zip(scene.objects, patches, strict=True), start=1):
         seen = instances[patch.rows, patch.columns] == k
         nearest = _FIRST - _STEP * (k - 1)
-        depth[patch.rows, patch.columns][seen] = (nearest - _height(o, patch))[seen]
+        surface = nearest - _height(o, patch)
+        np.copyto(depth[patch.rows, patch.columns], surface, where=seen)
     return depth
 
 
 def draw_normals(scene: Scene, patches: list[Patch], instances: Array) -> Array:
     """Where surfaces face: float32 [S, S, 3], unit length; right, down and towards the camera."""
-    size = len(instances)
-    slope = np.empty((size, size, 2), np.float32)
-    slope[:] = _background_slope(scene)
+    slope = np.empty((2, *instances.shape), np.float32)
+    slope[0], slope[1] = _background_slope(scene)
     for k, (o, patch) in enumerate(zip(scene.objects, patches, strict=True), start=1):
         seen = instances[patch.rows, patch.columns] == k
-        slope[patch.rows, patch.columns][seen] = _slope(o, patch)[seen]
-    normals = np.concatenate([-slope, np.ones_like(slope[..., :1])], axis=-1)
-    return normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+        for plane, values in zip(slope, _slope(o, patch), strict=True):
+            np.copyto(plane[patch.rows, patch.columns], values, where=seen)
+    normals = np.empty((*instances.shape, 3), np.float32)
+    normals[..., 2] = 1 / np.sqrt(1 + slope[0] ** 2 + slope[1] ** 2)
+    normals[..., 0] = -slope[0] * normals[..., 2]
+    normals[..., 1] = -slope[1] * normals[..., 2]
+    return normals
 
 
 def _height(o: Object, patch: Patch) -> Array:
@@ -85,11 +89,10 @@ def _height(o: Object, patch: Patch) -> Array:
     return dome + o.slant[0] * x + o.slant[1] * y
 
 
-def _slope(o: Object, patch: Patch) -> Array:
-    """How the height grows to the right and down: [h, w, 2]."""
+def _slope(o: Object, patch: Patch) -> tuple[Array, Array]:
+    """How the height grows to the right, [1, w], and down, [h, 1]."""
     curve = 2 * o.bulge / o.radius
-    x, y = np.broadcast_arrays(patch.x, patch.y[:, None])
-    return np.stack([o.slant[0] - curve * x, o.slant[1] - curve * y], axis=-1)
+    return o.slant[0] - curve * patch.x[None, :], o.slant[1] - curve * patch.y[:, None]
 
 
 def _background_slope(scene: Scene) -> tuple[float, float]:

@@ -55,6 +55,8 @@ def _open(scene: Scene, draws: Draws) -> Question | None:
 
 def _count(scene: Scene, draws: Draws) -> Question:
     query = draw_query(scene, draws)
+    if draws.chance(0.5):  # or nearly all answers were 1
+        query = max(query, draw_query(scene, draws), key=lambda q: q.count(scene.objects))
     if draws.chance(0.15):
         query = draw_absent(scene, draws) or query
     elif draws.chance(0.3):

@@ -81,7 +81,8 @@ def _paint(planes: Array, o: Object, patch: Patch, light: tuple[float, float], s
     if o.texture != "plain":
         second = np.array(o.second, np.float32)[:, None, None]
         colour = first + _TEXTURES[o.texture](o, patch, size) * (second - first)
-    colour = np.minimum(colour * _brightness(o, patch, light, size), 255.0)
+    colour = colour * _brightness(o, patch, light, size)
+    np.minimum(colour, 255.0, out=colour)
     below = planes[:, patch.rows, patch.columns]
     colour -= below
     colour *= (0.5 - patch.distance).clip(0, 1)

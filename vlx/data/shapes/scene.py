@@ -131,7 +131,7 @@ def sample_scene(split: str, index: int, objects: tuple[int, int] = (1, 6)) -> S
 
 
 def _class_names(draws: Draws, count: int, unseen: bool) -> list[str]:
-    """Colour and shape of each object; half of the unseen scenes' objects, at least one, held out."""
+    """Colour and shape of each object; if unseen, one or more of them are held out."""
     must = draws.below(count) if unseen else -1
     names: list[str] = []
     for i in range(count):
@@ -150,6 +150,7 @@ class _Pile:
 
     def __init__(self):
         self.objects: list[Object] = []
+        self.reaches: list[float] = []
         self.seen: list[Array] = []  # which points of each object's `interior`
         self.covers: list[tuple[int, int]] = []
 
@@ -181,7 +182,7 @@ class _Pile:
     def _lay(self, new: Object, touch: bool) -> bool:
         reach, near = new.reach, []
         for i, old in enumerate(self.objects):
-            gap = hypot(new.x - old.x, new.y - old.y) - reach - old.reach
+            gap = hypot(new.x - old.x, new.y - old.y) - reach - self.reaches[i]
             if gap < 0.01 and not touch:
                 return False
             if gap < 0:
@@ -195,6 +196,7 @@ class _Pile:
             if _part(hidden[i]) > 0.1:
                 self.covers.append((len(self.objects), i))
         self.objects.append(new)
+        self.reaches.append(reach)
         self.seen.append(np.ones(len(interior(new.shape)[0]), bool))
         return True
 

@@ -86,7 +86,7 @@ class ShapesPairSource:
         return {
             "left": pictures[left],
             "right": pictures[right],
-            "statements": write_pair_statements(*scenes, scenes[0].draws(_PAIR)),
+            "statements": write_pair_statements(scenes, scenes[0].draws(_PAIR)),
             "id": f"shapes/{self.split}/pair/{index}",
         }
 

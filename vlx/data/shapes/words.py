@@ -7,7 +7,8 @@ from vlx.data.shapes.draws import Draws
 from vlx.data.shapes.scene import Object, Scene
 from vlx.data.shapes.vocabulary import COLOURS, HELD_OUT, SHAPES, SIZES, TEXTURES
 
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")  # of one picture, and then of two
+NUMBERS += ("seven", "eight", "nine", "ten", "eleven", "twelve")
 
 _WORDS = {
     "small": ("small", "little", "tiny"),

@@ -1,0 +1,41 @@
+# make demo and make test need Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint format bench clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
+		| column -t -s '|'
+
+env: $(READY)  ## .venv with the tested versions
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+demo: env  ## trains and measures a small CoCa, about five minutes on two cores
+	$(BIN)/python train.py --config=configs/coca/shapes.py --workdir=runs/demo
+	$(BIN)/python eval.py --workdir=runs/demo
+
+test: env  ## all tests
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+lint: env  ## what `make format` would change, and likely mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: env  ## one style for all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: env  ## speed on this machine
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:  ## removes .venv and caches, keeps runs
+	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info

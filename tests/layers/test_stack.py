@@ -1,0 +1,73 @@
+"""However a stack is computed, it is the same stack."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from vlx.layers.stack import POLICIES, Compute
+from vlx.layers.transformer import Transformer, TransformerConfig
+
+CONFIG = TransformerConfig(10, 3, 2, 7)
+X = jax.random.normal(jax.random.key(0), (2, 5, 10))
+WAYS = [Compute(scan=s, remat=r) for s in (True, False) for r in ("none", *POLICIES)]
+
+
+def run(compute, config=CONFIG):
+    model = Transformer(config, compute, causal=True)
+    params = jax.jit(model.init)(jax.random.key(1), X)
+
+    def loss(params, x):
+        y = model.apply(params, x)
+        return (y**2).sum(), y
+
+    return params, *jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, X)
+
+
+@pytest.fixture(scope="module")
+def want():
+    return run(WAYS[0])
+
+
+@pytest.mark.parametrize("compute", WAYS[1:], ids=lambda c: f"scan={c.scan}-{c.remat}")
+def test_scanned_unrolled_and_recomputed_layers_agree(compute, want):
+    for got, expected in zip(jax.tree.leaves(run(compute)), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(
+            got, expected, rtol=1e-6, atol=1e-6 * max(1, np.abs(expected).max())
+        )
+
+
+def test_the_first_axis_counts_layers(want):
+    assert {x.shape[0] for x in jax.tree.leaves(want[0])} == {3}
+
+
+def test_layers_start_apart(want):
+    kernel = want[0]["params"]["layers"]["mlp"]["up"]["kernel"]
+    assert np.abs(kernel[0] - kernel[1]).max() > 1e-2
+
+
+def test_a_stack_is_its_layers_one_after_another(want):
+    params, (_, y), _ = want
+    one, x = Transformer(replace(CONFIG, layers=1), Compute(), causal=True), X
+    for i in range(3):
+        x = one.apply(jax.tree.map(lambda p, i=i: p[i : i + 1], params), x)
+    np.testing.assert_allclose(y, x, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Compute(remat="all"), "remat='all': choose from none, nothing, names, dots"),
+        (lambda: replace(CONFIG, heads=3), "width=10 does not divide into heads=3"),
+        (lambda: replace(CONFIG, initial="zero"), "initial='zero': choose uniform or normal"),
+    ],
+)
+def test_refuses(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_refuses_a_dtype_that_does_not_exist():
+    with pytest.raises(TypeError, match="float17"):
+        Compute(dtype="float17")

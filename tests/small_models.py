@@ -1,0 +1,57 @@
+"""Models of a few thousand parameters, for tests. Sizes are odd, so that no two axes are alike."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from vlx.layers.text import TextConfig
+from vlx.layers.transformer import TransformerConfig
+from vlx.layers.vision import PoolerConfig, VisionConfig
+from vlx.models.coca import CocaConfig, DecoderConfig
+
+VOCABULARY, LENGTH = 29, 5
+TOWER = TransformerConfig(width=10, layers=2, heads=2, hidden=7)
+VISION = VisionConfig((6, 9), 3, TOWER)  # six patches
+TEXT = TextConfig(VOCABULARY, LENGTH, TOWER, mask="correct")
+PAPER = {
+    "class_token": False,
+    "input_norm": False,
+    "pooling": "cascade",
+    "pooler": PoolerConfig(queries=3, heads=2),
+}
+
+
+def coca(**changes) -> CocaConfig:
+    """A contrastive captioner of the paper's form; `changes` are fields of its config."""
+    parts = {
+        "vision": replace(VISION, **PAPER),
+        "text": TEXT,
+        "decoder": DecoderConfig(TOWER, VOCABULARY),
+        "embedding": 10,
+    }
+    return CocaConfig(**(parts | changes))
+
+
+def pixels(batch: int, size: tuple[int, int] = (6, 9), seed: int = 0) -> jax.Array:
+    return jax.random.normal(jax.random.key(seed), (batch, *size, 3))
+
+
+def words(batch: int, length: int = LENGTH, vocabulary: int = VOCABULARY, seed: int = 0):
+    """Token ids without padding: int32 [batch, length]."""
+    draw = np.random.default_rng(seed).integers(1, vocabulary, (batch, length))
+    return draw.astype(np.int32)
+
+
+def pairs(batch: int, seed: int = 0, vocabulary: int = VOCABULARY, length: int = LENGTH) -> dict:
+    """A batch of image-text pairs whose texts end in padding of all lengths."""
+    text = words(batch, length, vocabulary, seed)
+    lengths = 2 + np.arange(batch) % (length - 1)
+    mask = np.arange(length) < lengths[:, None]
+    rng = np.random.default_rng(seed)
+    return {
+        "image": rng.integers(0, 256, (batch, 6, 9, 3), dtype=np.uint8),
+        "text": text * mask,
+        "text_mask": mask.astype(np.float32),
+        "weight": np.ones(batch, np.float32),
+    }
