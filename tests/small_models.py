@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vlx.layers.text import TextConfig
@@ -31,6 +32,18 @@ def coca(**changes) -> CocaConfig:
         "embedding": 10,
     }
     return CocaConfig(**(parts | changes))
+
+
+def parameters(module, *inputs, seed: int = 1):
+    """Random parameters of a module, all of them far from zero, without compiling its `init`."""
+    rng = np.random.default_rng(seed)
+
+    def draw(path, x):
+        center = 1.0 if path[-1].key == "scale" else 0.0
+        return jnp.asarray(center + 0.4 * rng.standard_normal(x.shape), x.dtype)
+
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs))["params"]
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def pixels(batch: int, size: tuple[int, int] = (6, 9), seed: int = 0) -> jax.Array:

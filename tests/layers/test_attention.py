@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from small_models import parameters
 from vlx.layers.attention import Attention, AttentionOptions, attention, unit
 
 KEYS = jax.random.split(jax.random.key(0), 8)
@@ -83,12 +84,12 @@ def test_gradient_of_unit_is_finite_at_zero_and_true_elsewhere():
     x, c = jnp.array([[0.0, 0.0], [3.0, 4.0]]), jnp.array([1.0, 2.0])
     gradient = jax.grad(lambda x: jnp.sum(unit(x) * c))(x)
     assert np.isfinite(gradient).all()
-    same(gradient[1], [-0.032, 0.024])  # (c - u (u c)) / |x|, with u c = 2.2
+    same(gradient[1], [-0.064, 0.048])  # (c - u (u c)) / |x|, with u c = 2.2
 
 
 def layer(x, options=AttentionOptions(), rngs=None, amend=lambda params: params, **more):
     module = Attention(22, 2, options, **more)
-    params = module.init(jax.random.key(1), x)["params"]
+    params = parameters(module, x)
     return jax.jit(module.apply)({"params": amend(params)}, x, rngs=rngs)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from small_models import parameters
 from vlx.layers.mlp import ACTIVATIONS, Mlp
 
 X = np.linspace(-4, 4, 17, dtype=np.float32)
@@ -29,7 +30,7 @@ def test_activations_keep_the_dtype(name):
 def test_tokens_do_not_mix():
     x = jax.random.normal(jax.random.key(0), (2, 5, 7))
     module = Mlp(13, norm=True)
-    params = module.init(jax.random.key(1), x)
+    params = {"params": parameters(module, x)}
     apply = jax.jit(module.apply)
     got, want = apply(params, x.at[:, 3].set(9.0)), apply(params, x)
     changed = np.abs(got - want).max(axis=(0, 2)) > 0

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from small_models import parameters
 from vlx.layers.pooling import AttentionalPooler
 
 KEY = jax.random.key(0)
@@ -12,7 +13,7 @@ KEY = jax.random.key(0)
 
 def pool(x, width=6, queries=5):
     module = AttentionalPooler(width, 2, queries)
-    return jax.jit(module.apply)(module.init(KEY, x), x)
+    return jax.jit(module.apply)({"params": parameters(module, x)}, x)
 
 
 @pytest.mark.parametrize("width", [6, 7], ids=["of its own width", "of another width"])

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from small_models import VISION, pixels
+from small_models import VISION, parameters, pixels
 from vlx.layers.stack import Compute
 from vlx.layers.vision import PoolerConfig, VisionConfig, VisionTransformer
 
@@ -58,7 +59,10 @@ def test_poolers_norm_what_they_read_or_what_they_return(norm_after):
         class_token=False,
     )
     model = VisionTransformer(config, E, Compute())
-    (_, tokens), _ = jax.jit(model.init_with_output)(jax.random.key(0), pixels(B))
+    params = parameters(model, pixels(B))
+    width = E if norm_after else D
+    params["norm"] = {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
+    _, tokens = jax.jit(model.apply)({"params": params}, pixels(B))
     is_one = np.allclose(np.mean(np.square(tokens), axis=-1), 1, atol=1e-2)
     assert is_one == norm_after
 
@@ -68,7 +72,7 @@ class TestPatchDropout:
 
     model = VisionTransformer(replace(VISION, patch_dropout=0.5), E, Compute())
     image = pixels(B)
-    params = jax.jit(model.init)(jax.random.key(0), image)
+    params = {"params": parameters(model, image)}
 
     def embed(self, *args, **kwargs):
         return self.model.apply(self.params, self.image, *args, method="embed", **kwargs)

@@ -15,7 +15,8 @@ from vlx.layers.text import TextConfig
 from vlx.models.clip import Scale
 from vlx.models.coca import CONFIGS, Coca, CocaConfig
 from vlx.objectives.captioning import captioning, next_words
-from vlx.objectives.contrastive import contrastive, contrastive_by_rank, sigmoid
+from vlx.objectives import streaming
+from vlx.objectives.contrastive import contrastive_by_rank
 from vlx.objectives.cross_entropy import cross_entropy
 from vlx.objectives.ranks import by_rank
 from vlx.tasks.task import LayerGroups, Outputs, Task
@@ -38,6 +39,8 @@ class CocaLoss:
     captioning: float = 2.0
     form: str = "softmax"  # or "sigmoid" (SigLIP; needs model.logit_bias)
     directions: str = "mean"  # of image to text and text to image; "sum" is the paper's
+    chunk: int = 512  # texts that are compared with a device's images at a time
+    exchange: str = "gather"  # of texts between devices; "ring" holds fewer of them
     label_smoothing: float = 0.0  # of captioning
     ranks: int = 1  # > 1 repeats what open_clip computes on that many processes
     negatives: str = "global"  # with ranks: "local" compares within a rank
@@ -49,6 +52,7 @@ class CocaLoss:
         for name, allowed in (
             ("form", ("softmax", "sigmoid")),
             ("directions", ("mean", "sum")),
+            ("exchange", streaming.EXCHANGES),
             ("negatives", ("global", "local")),
             ("caption_reduction", ("per_rank", "global")),
         ):
@@ -200,10 +204,11 @@ class CocaTask(Task):
     def _contrastive(self, coupled, scale: Scale):
         image, text, weight = coupled["image"], coupled["text"], coupled["weight"]
         loss = self.loss
+        how = {"chunk": loss.chunk, "exchange": loss.exchange}
         if loss.form == "sigmoid":  # open_clip's exchanges between ranks all give the global loss
-            return sigmoid(image, text, scale.scale, weight, scale.bias)
+            return streaming.sigmoid(image, text, scale.scale, weight, scale.bias, **how)
         if loss.ranks == 1:
-            return contrastive(image, text, scale.scale, weight, directions=loss.directions)
+            return streaming.contrastive(image, text, scale.scale, weight, loss.directions, **how)
         losses = contrastive_by_rank(
             image,
             text,

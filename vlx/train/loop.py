@@ -100,6 +100,7 @@ def train(
         transform = setup.transforms[0]
         hosts = {"host": jax.process_index(), "hosts": jax.process_count()}
         with (
+            jax.set_mesh(setup.mesh),
             Signals() as signals,
             train_batches(
                 setup.train_source, transform, c.batch.size, c.seed, c.data, position, **hosts
