@@ -9,6 +9,7 @@ Prints a table of the kills and the verdict; exit code 1 if anything differs.
 """
 
 import argparse
+import logging
 import os
 import random
 import shutil
@@ -22,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-STEPS, SAVE_EVERY = 120, 10
+STEPS, SAVE_EVERY = 120, 15
 SETTINGS = {
     "steps": STEPS,
     "batch.size": 8,
@@ -38,7 +39,7 @@ SETTINGS = {
     "model.vision.encoder.layers": 2,
     "optimizer.ema": 0.9,
 }
-KINDS = ("step", "save", "step", "save", "start")  # what a kill waits for, in turn
+KINDS = ("step", "save", "step", "save", "start")  # when to kill, in turn; "step": in no save
 PATIENCE = 600  # seconds for anything to happen
 
 
@@ -53,10 +54,9 @@ class Kill:
 
 def command(folder: Path) -> list[str]:
     recipe = ROOT / "configs" / "coca" / "shapes.py"
-    flags = [f"--config.{key}={value}" for key, value in SETTINGS.items()]
-    return [sys.executable, str(ROOT / "train.py"), f"--config={recipe}", f"--workdir={folder}"] + (
-        flags
-    )
+    changes = [f"--config.{key}={value}" for key, value in SETTINGS.items()]
+    script = str(ROOT / "train.py")
+    return [sys.executable, script, f"--config={recipe}", f"--workdir={folder}", *changes]
 
 
 def start(folder: Path) -> subprocess.Popen:
@@ -77,7 +77,10 @@ def finish(folder: Path) -> None:
 
 
 def kill_again_and_again(folder: Path, kinds: Sequence[str], seed: int) -> Iterator[Kill]:
-    """Ends a process for each kind, later and later in the run, then lets the run finish."""
+    """Ends a process for each kind, later and later in the run, then lets the run finish.
+
+    A pause of up to 30 ms lets a kill fall anywhere in a save, or between two steps.
+    """
     draw = random.Random(seed)
     span = STEPS / (len(kinds) + 1)
     for number, kind in enumerate(kinds):
@@ -85,9 +88,9 @@ def kill_again_and_again(folder: Path, kinds: Sequence[str], seed: int) -> Itera
         if kind == "start":
             time.sleep(draw.uniform(0, 8))
         else:
-            _wait(process, lambda target=span * (number + draw.random()): _step(folder) > target)
-            if kind == "save":
-                _wait(process, lambda: _saving(folder))
+            target, saving = span * (number + draw.random()), kind == "save"
+            _wait(process, lambda at=target: _step(folder) > at)
+            _wait(process, lambda wanted=saving: _saving(folder) == wanted)
             time.sleep(draw.uniform(0, 0.03))
         process.kill()
         process.wait()
@@ -163,6 +166,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
+    logging.getLogger("absl").setLevel(logging.ERROR)
     calm, killed = flags.folder / "calm", flags.folder / "killed"
     for folder in (calm, killed):
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import runpy
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -13,11 +14,10 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from vlx.config import build, plain, to_dict
-from vlx.errors import UserError
+from vlx.errors import INTERRUPTED, USER_ERROR, UserError
 from vlx.train.config import RunConfig
 
 FLAGS = flags.FLAGS
-USER_ERROR = 2  # exit code; 0 is done, 75 interrupted, 1 a defect
 PACKAGES = ("vlx", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -95,8 +95,9 @@ def main(function: Callable[[list[str]], int | None]) -> None:
     """Runs a command; a user's mistake ends it with one message and code 2."""
 
     def guarded(argv: list[str]) -> None:
-        if not FLAGS["verbosity"].present:  # libraries tell of their own affairs at level INFO
-            logging.set_verbosity(logging.ERROR)
+        if not FLAGS["verbosity"].present:  # what libraries log as an error they also raise
+            logging.set_verbosity(logging.FATAL)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             sys.exit(function(argv) or 0)
         except UserError as error:
@@ -104,6 +105,9 @@ def main(function: Callable[[list[str]], int | None]) -> None:
                 raise
             _tell(str(error))
             sys.exit(USER_ERROR)
+        except KeyboardInterrupt:  # training, once begun, handles signals by itself
+            _tell("stopped by a signal.")
+            sys.exit(INTERRUPTED)
 
     app.run(guarded, flags_parser=_parse)
 

@@ -1,4 +1,6 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception that means: the user can mend this; and how commands end."""
+
+DONE, USER_ERROR, INTERRUPTED = 0, 2, 75  # exit codes; 1 is a defect
 
 
 class UserError(Exception):

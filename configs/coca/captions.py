@@ -4,8 +4,8 @@ r"""CoCa on your own images and captions; one path suffices.
         --workdir=runs/photos
 
 The file has one line an image: {"image": "a.jpg", "captions": ["...", "..."], "split": "train"};
-image paths start at the file's folder, or at `images/` in it. CSV and Parquet work as well:
---config.data.source=csv or parquet. See docs/architecture.md for the columns.
+image paths start at the file's folder, or at `images/` in it. Tables, Parquet, WebDataset and TFDS
+work as well: see docs/data.md.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     c.data = {"source": "jsonl", "path": "", "crop_scale": (0.5, 1.0)}
     c.tokenizer = {"vocab_size": 2048, "length": 32, "lowercase": True}
     c.batch = {"size": 64}
-    c.optimizer = {"name": "adamw", "lr": 1e-3, "b2": 0.98, "weight_decay": 0.1, "clip": 1.0}
+    c.optimizer = {"name": "adamw", "lr": 2e-3, "b2": 0.98, "weight_decay": 0.1, "clip": 1.0}
     c.optimizer.schedule = {"name": "cosine", "warmup": 0.05}
     c.optimizer.limits = (("logit_scale", 0.0, 4.605170),)
     c.loss = {"contrastive": 1.0, "captioning": 2.0}

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data.pictures import encoded, picture, write_jsonl
+from data.pictures import encoded, numbers, picture, write_jsonl
 
 from vlx.data import DataConfig, build_source
 from vlx.errors import UserError
@@ -153,3 +153,95 @@ def test_a_broken_line_in_the_middle(tmp_path):
 def test_impossible_configurations(config, message):
     with pytest.raises(UserError, match=message):
         DataConfig(**config)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (" \n", "column 'text' holds an empty text"),
+        (["words", ""], "column 'text' holds an empty text"),
+        ("half \ud83d", "column 'text' is no valid Unicode"),
+        ({"a": "words"}, "column 'text' must be a text"),
+    ],
+)
+def test_bad_captions(tmp_path, value, message):
+    (tmp_path / "0.png").write_bytes(encoded(picture(0)))
+    write_jsonl(tmp_path / "train.jsonl", [{"image": "0.png", "text": value}])
+    source = build_source(DataConfig(source="jsonl", path=str(tmp_path)), "train")
+    bad_record(source, 0, f"train.jsonl line 1: {message}")
+
+
+def test_texts_that_are_not_utf_8(tmp_path):
+    (tmp_path / "0.png").write_bytes(encoded(picture(0)))
+    (tmp_path / "train.tsv").write_bytes(b"filepath\ttitle\n0.png\tgood\n0.png\tb\xe4d\n")
+    source = build_source(DataConfig(source="csv", path=str(tmp_path)), "train")
+    assert source[0]["captions"] == ("good",)
+    bad_record(source, 1, "train.tsv row 1: column 'title' is not UTF-8")
+    (tmp_path / "train.jsonl").write_bytes(b'{"image": "0.png", "text": "b\xe4d"}\n')
+    refused("train.jsonl line 1 is no JSON: .*utf-8", source="jsonl", path=str(tmp_path))
+    text = pa.array([b"good", b"b\xe4d"]).view(pa.string())
+    rows = {"image": [encoded(picture(0))] * 2, "text": text}
+    pq.write_table(pa.table(rows), tmp_path / "train.parquet")
+    source = build_source(DataConfig(source="parquet", path=str(tmp_path)), "train")
+    assert source[0]["captions"] == ("good",)
+    bad_record(source, 1, "train.parquet row 1 is damaged: .*utf-8")
+
+
+def test_a_shard_that_lacks_a_column(tmp_path):
+    rows = {"image": [encoded(picture(0))], "text": ["words"]}
+    pq.write_table(pa.table(rows), tmp_path / "train-0.parquet")
+    pq.write_table(pa.table({"image": rows["image"]}), tmp_path / "train-1.parquet")
+    refused("train-1.parquet must have one column 'text', as .*train-0.parquet has; .* are: image",
+            source="parquet", path=str(tmp_path))  # fmt: skip
+
+
+def test_a_truncated_shard_is_told_or_left_out(tmp_path, caplog):
+    for shard in range(3):
+        rows = {"image": [encoded(picture(shard))], "text": ["words"]}
+        pq.write_table(pa.table(rows), tmp_path / f"train-{shard}.parquet")
+    bad = tmp_path / "train-1.parquet"
+    bad.write_bytes(bad.read_bytes()[:200])
+    config = {"source": "parquet", "path": str(tmp_path)}
+    refused("train-1.parquet is no readable Parquet file", **config)
+    source = build_source(DataConfig(on_error="skip", **config), "train")
+    assert numbers(source) == [0, 2]
+    assert "left out: " in caplog.text
+    assert "train-1.parquet" in caplog.text
+
+
+def test_rows_of_another_width_are_told_or_left_out(tmp_path, caplog):
+    (tmp_path / "0.png").write_bytes(encoded(picture(0)))
+    (tmp_path / "train.csv").write_text("image,text\n0.png,a\n0.png,b,c,d\n0.png,e\n")
+    config = {"source": "csv", "path": str(tmp_path)}
+    refused("train.csv is no readable table: .*Expected 2 columns, got 4: 0.png,b,c,d", **config)
+    source = build_source(DataConfig(on_error="skip", **config), "train")
+    assert [source.captions(n) for n in range(len(source))] == [("a",), ("e",)]
+    assert "a row of 4 values in 2 columns is left out: '0.png,b,c,d'" in caplog.text
+
+
+def test_a_broken_line_belongs_to_no_split(tmp_path):
+    rows = [{"image": "0.png", "text": "words", "split": s} for s in ("train", "val", "train")]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / "all.jsonl").write_text("\n".join(["{broken", *lines, "[broken"]))
+    config = {"source": "jsonl", "path": str(tmp_path)}
+    refused("all.jsonl line 1 is no JSON", **config)
+    assert len(build_source(DataConfig(on_error="skip", **config), "train")) == 2
+
+
+def test_other_unusual_rows(tmp_path):
+    (tmp_path / "train.csv").write_text("text,text\na,b\n")
+    refused("train.csv has two columns of the same name", source="csv", path=str(tmp_path))
+    (tmp_path / "0.png").write_bytes(encoded(picture(0)))
+    row = {"image": "0.png", "text": "words", "label": 0}
+    changes = [
+        {"image": "a\0b"},
+        {"label": 1e999},
+        {"label": 2**31},
+        {"text": "x" * 999 + "\udc00"},
+    ]
+    write_jsonl(tmp_path / "train.jsonl", [row, *({**row, **change} for change in changes)])
+    source = build_source(DataConfig(source="jsonl", path=str(tmp_path)), "train")
+    bad_record(source, 1, "cannot read the image: embedded null byte")
+    bad_record(source, 2, "must be a number or a class name, not inf")
+    bad_record(source, 3, "the label 2147483648 is too large")
+    bad_record(source, 4, "no valid Unicode")

@@ -1,6 +1,8 @@
 """Sources: the rows that belong to a split, as records, from data as they lie."""
 
 import io
+import json
+import logging
 import pickle
 from dataclasses import replace
 
@@ -8,15 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data.pictures import encoded, picture, write_jsonl
+from data.pictures import encoded, numbers, picture, write_jsonl
 
 from vlx.data import DataConfig, build_source
 from vlx.data.decode import decode
-
-
-def numbers(source) -> list[int]:
-    """Which pictures, from their first pixel."""
-    return [int(decode(source[index]["image"])[0, 0, 0]) for index in range(len(source))]
+from vlx.data.files import expand
 
 
 def test_a_folder_of_parquet_files_is_split_by_name(parquet_folder):
@@ -175,3 +173,69 @@ def test_a_used_source_pickles(parquet_folder, jsonl_folder, name):
     assert len(got) == len(source)
     assert got[0] == want
     np.testing.assert_array_equal(decode(got[0]["image"]), decode(want["image"]))
+
+
+def test_files_of_hugging_face_datasets(tmp_path):
+    """data/train-00000-of-00002.parquet, images as structures, class names in the schema."""
+    (tmp_path / "data").mkdir()
+    label = {"names": ["frog", "ship"], "_type": "ClassLabel"}
+    info = {"info": {"features": {"image": {"_type": "Image"}, "label": label}}}
+    for shard in range(2):
+        rows = {
+            "image": [{"bytes": encoded(picture(shard)), "path": f"{shard}.png"}],
+            "label": [shard],
+        }
+        table = pa.table(rows).replace_schema_metadata({"huggingface": json.dumps(info)})
+        pq.write_table(table, tmp_path / "data" / f"train-{shard:05}-of-00002.parquet")
+    config = DataConfig(source="parquet", path=str(tmp_path), captions_from="class_templates")
+    source = build_source(config, "train")
+    assert numbers(source) == [0, 1]
+    assert source.class_names == ("frog", "ship")
+    assert source[1]["captions"] == ("a photo of a ship.",)
+    (tmp_path / "classnames.txt").write_text("one\ntwo\n")  # a file that is named so says more
+    assert build_source(config, "train").class_names == ("one", "two")
+
+
+def test_parquet_of_img2dataset_leaves_failed_downloads_out(tmp_path, caplog):
+    for shard in range(2):
+        rows = {
+            "url": ["http://none"] * 3,
+            "caption": ["words"] * 3,
+            "status": ["success", "failed_to_download", "success"],
+            "error_message": [None, "404", None],
+            "jpg": [encoded(picture(shard * 3)), None, encoded(picture(shard * 3 + 2))],
+            "txt": [f"words {shard}", None, "words"],
+        }
+        pq.write_table(pa.table(rows), tmp_path / f"{shard:05}.parquet")
+    with caplog.at_level(logging.WARNING):
+        source = build_source(DataConfig(source="parquet", path=str(tmp_path)), "train")
+    assert numbers(source) == [0, 2, 3, 5]
+    assert source[2]["captions"] == ("words 1",)
+    assert source[1]["id"].endswith("00000.parquet row 2")
+    assert "2 of 6 rows are left out" in caplog.text
+
+
+def test_captions_in_templates(jsonl_folder):
+    templates = ("{}", "a photo: {}")
+    config = DataConfig(source="jsonl", path=str(jsonl_folder), caption_templates=templates)
+    source = build_source(config, "val")
+    assert source[0]["captions"] == (
+        "first words on 1",
+        "a photo: first words on 1",
+        "other words on 1",
+        "a photo: other words on 1",
+    )
+    assert source.captions(1) == ("a photo: first words on 4", "a photo: other words on 4")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "want"),
+    [
+        ("a{08..11}.tar", ["a08.tar", "a09.tar", "a10.tar", "a11.tar"]),
+        ("{a,b}{0..1}", ["a0", "a1", "b0", "b1"]),
+        ("{split}/a", ["{split}/a"]),
+        ("{3..1}", []),
+    ],
+)
+def test_braces(pattern, want):
+    assert expand(pattern) == want

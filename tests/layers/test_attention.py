@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from small_models import parameters
+
 from vlx.layers.attention import Attention, AttentionOptions, attention, unit
 
 KEYS = jax.random.split(jax.random.key(0), 8)
@@ -134,7 +134,10 @@ def test_a_head_of_scale_zero_is_silent():
 
     def cut(params):
         kernel = params["out"]["kernel"].at[0].set(0)
-        return silent(params) | {"head_scale": jnp.ones(2), "out": params["out"] | {"kernel": kernel}}
+        return silent(params) | {
+            "head_scale": jnp.ones(2),
+            "out": params["out"] | {"kernel": kernel},
+        }
 
     options = AttentionOptions(head_scale=True)
     same(layer(X, options, amend=silent), layer(X, options, amend=cut))

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from small_models import parameters
+
 from vlx.layers.mlp import ACTIVATIONS, Mlp
 
 X = np.linspace(-4, 4, 17, dtype=np.float32)

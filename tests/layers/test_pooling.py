@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from small_models import parameters
+
 from vlx.layers.pooling import AttentionalPooler
 
 KEY = jax.random.key(0)

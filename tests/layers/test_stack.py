@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from small_models import parameters
+
+from vlx.layers import stack
 from vlx.layers.stack import POLICIES, Compute
 from vlx.layers.transformer import Transformer, TransformerConfig
 
@@ -56,6 +59,39 @@ def test_a_stack_is_its_layers_one_after_another(want):
     for i in range(3):
         x = one.apply(jax.tree.map(lambda p, i=i: p[i : i + 1], params), x)
     np.testing.assert_allclose(y, x, rtol=1e-5, atol=1e-5)
+
+
+class Dropping(nn.Module):
+    """A layer that keeps half of what a factor makes of its input."""
+
+    @nn.compact
+    def __call__(self, x):
+        factor = self.param("factor", nn.initializers.ones, x.shape[-1:])
+        return nn.Dropout(0.5, deterministic=False)(x * factor)
+
+
+class Stack(nn.Module):
+    compute: Compute
+
+    @nn.compact
+    def __call__(self, x):
+        return stack.run(Dropping(name="layers"), 3, self.compute, x)
+
+
+@pytest.mark.parametrize("compute", WAYS[:2], ids=lambda c: c.remat)
+def test_every_layer_drops_for_itself_and_recomputes_the_same(compute):
+    """A unit survives three layers, as 8, with chance 1/8; its gradient is its value."""
+    params = {"params": {"layers": {"factor": jnp.ones((3, 1009))}}}
+
+    @jax.jit
+    def run(params, key):
+        y, back = jax.vjp(lambda p: Stack(compute).apply(p, jnp.ones((1, 1009)), rngs=key), params)
+        return y, back(jnp.ones((1, 1009)))[0]["params"]["layers"]["factor"]
+
+    y, gradient = run(params, {"dropout": jax.random.key(2)})
+    assert set(np.unique(y)) == {0, 8}
+    assert 0.08 < np.mean(y > 0) < 0.17
+    np.testing.assert_array_equal(gradient, np.broadcast_to(y, (3, 1009)))
 
 
 @pytest.mark.parametrize(

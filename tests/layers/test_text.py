@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from small_models import LENGTH, TEXT, parameters, words
+
 from vlx.layers.stack import Compute
 from vlx.layers.text import TextTransformer
 

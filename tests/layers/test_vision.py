@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 from small_models import VISION, parameters, pixels
+
 from vlx.layers.stack import Compute
 from vlx.layers.vision import PoolerConfig, VisionConfig, VisionTransformer
 
@@ -39,9 +39,7 @@ def test_shapes_of_a_pooling(pooling):
 
 @pytest.mark.parametrize(("query_pooling", "tokens"), [("tok", Q - 1), ("avg", Q - 1), ("none", Q)])
 def test_shared_queries_give_away_the_first(query_pooling, tokens):
-    config = replace(
-        VISION, pooling="shared_queries", pooler=POOLER, query_pooling=query_pooling
-    )
+    config = replace(VISION, pooling="shared_queries", pooler=POOLER, query_pooling=query_pooling)
     assert shapes(config)[1] == (B, tokens, E)
 
 
@@ -72,14 +70,16 @@ class TestPatchDropout:
 
     model = VisionTransformer(replace(VISION, patch_dropout=0.5), E, Compute())
     image = pixels(B)
-    params = {"params": parameters(model, image)}
+    params = parameters(model, image)
 
     def embed(self, *args, **kwargs):
-        return self.model.apply(self.params, self.image, *args, method="embed", **kwargs)
+        return self.model.apply(
+            {"params": self.params}, self.image, *args, method="embed", **kwargs
+        )
 
     def test_nothing_is_dropped_without_noise(self):
         whole = VisionTransformer(VISION, E, Compute())
-        want = whole.apply(self.params, self.image, method="embed")
+        want = whole.apply({"params": self.params}, self.image, method="embed")
         np.testing.assert_array_equal(self.embed(), want)
 
     def test_noise_chooses_the_patches(self):

@@ -12,9 +12,9 @@ from vlx.objectives.contrastive import contrastive, contrastive_by_rank, distill
 SCALE = jnp.float32(5.0)
 BIAS = jnp.float32(-2.0)
 LOSSES = {
-    "mean": contrastive,
-    "sum": lambda *args: contrastive(*args, directions="sum"),
-    "sigmoid": lambda *args: sigmoid(*args, BIAS),
+    "mean": jax.jit(contrastive),
+    "sum": jax.jit(lambda *args: contrastive(*args, directions="sum")),
+    "sigmoid": jax.jit(lambda *args: sigmoid(*args, BIAS)),
 }
 
 
@@ -82,9 +82,7 @@ class TestEveryForm:
         )
         got, want = run(*spread), run(image, text, weight)
         assert len(spread[0].sharding.device_set) == 8
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want
-        )
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, want)
 
     def test_padding_alone_has_a_finite_gradient(self, loss):
         image, text = pairs(7)
@@ -108,40 +106,43 @@ def test_a_bias_moves_no_softmax():
 
 
 class TestByRank:
+    """Three ranks of two pairs, one of them padding."""
+
     image, text = pairs(6)
     weight = jnp.array([1.0, 1, 1, 0, 1, 1])
+    even = jnp.ones(6)
 
-    def loss(self, image, text, scale, **options):
-        return jnp.mean(contrastive_by_rank(image, text, scale, self.weight, ranks=3, **options))
+    def by_rank(self, weight, **options):
+        @jax.jit
+        def run(image, text, scale):
+            return jnp.mean(contrastive_by_rank(image, text, scale, weight, ranks=3, **options))
 
-    def gradients(self, **options):
-        run = jax.value_and_grad(self.loss, (0, 1, 2))
-        return run(self.image, self.text, SCALE, **options)
+        return jax.value_and_grad(run, (0, 1, 2))(self.image, self.text, SCALE)
 
     def true(self, weight):
-        def loss(image, text, scale):
+        @jax.jit
+        def run(image, text, scale):
             total, count = contrastive(image, text, scale, weight)
             return total / count
 
-        return jax.value_and_grad(loss, (0, 1, 2))(self.image, self.text, SCALE)
+        return jax.value_and_grad(run, (0, 1, 2))(self.image, self.text, SCALE)
 
     def same(self, got, want):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-5, 1e-6), got, want)
 
     def test_gathering_with_gradient_is_the_global_loss(self):
-        self.same(self.gradients(gather_with_grad=True), self.true(self.weight))
+        self.same(self.by_rank(self.weight, gather_with_grad=True), self.true(self.weight))
 
-    def test_own_rows_with_gradient_have_the_true_gradient(self, monkeypatch):
-        monkeypatch.setattr(TestByRank, "weight", jnp.ones(6))  # each rank has as many rows
-        got = self.gradients(local_loss=True, gather_with_grad=True)
-        self.same(got, self.true(jnp.ones(6)))
+    def test_own_rows_with_gradient_have_the_true_gradient(self):
+        got = self.by_rank(self.even, local_loss=True, gather_with_grad=True)
+        self.same(got, self.true(self.even))
 
     def test_without_gradient_features_learn_a_third_on_three_ranks(self):
-        value, (image, text, scale) = self.gradients()
+        value, (image, text, scale) = self.by_rank(self.weight)
         self.same((value, (3 * image, 3 * text, scale)), self.true(self.weight))
 
     def test_own_rows_without_gradient_miss_the_gathered_side(self):
-        got, want = self.gradients(local_loss=True)[1][0], self.true(self.weight)[1][0]
+        got, want = self.by_rank(self.even, local_loss=True)[1][0], self.true(self.even)[1][0]
         cosine = jnp.sum(got * want) / jnp.linalg.norm(got) / jnp.linalg.norm(want)
         assert cosine < 0.999
 
@@ -149,12 +150,12 @@ class TestByRank:
         blocks = [slice(0, 2), slice(2, 4), slice(4, 6)]
         terms = [contrastive(self.image[b], self.text[b], SCALE, self.weight[b]) for b in blocks]
         want = np.mean([total / count for total, count in terms])
-        got = self.loss(self.image, self.text, SCALE, negatives="local")
+        got, _ = self.by_rank(self.weight, negatives="local")
         np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 class TestDistillation:
-    student, teacher = (3 * jax.random.normal(key, (5, 5)) for key in jax.random.split(jax.random.key(1)))
+    student, teacher = 3 * jax.random.normal(jax.random.key(1), (2, 5, 5))
 
     def test_of_two_classes(self):
         total, count = distillation(jnp.zeros((2, 2)), jnp.array([[0, 9.0], [3, 3]]), jnp.ones(2))

@@ -1,12 +1,20 @@
 """What a run's configuration says about data and tokenizer."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from vlx.data.choose import check
 from vlx.errors import UserError
 
 CAPTIONS_FROM = ("text", "class_templates")
 CAPTION = ("random", "first")
+ON_ERROR = ("raise", "skip")
+_OWN = (  # what the parts of a mixture may say for themselves
+    *("source", "path", "name", "file", "train_split", "eval_split"),
+    *("image_column", "text_column", "label_column", "image_folder", "class_names"),
+    *("captions_from", "templates", "caption_templates", "objects"),
+)
 RESIZE_MODES = ("shortest", "squash", "longest")
 INTERPOLATIONS = ("bicubic", "bilinear")
 
@@ -17,6 +25,7 @@ class DataConfig:
 
     source: str = "shapes"  # a name in `vlx.data.SOURCES`
     path: str = ""  # folder, file or pattern such as "photos/*.parquet"; "{split}" is filled in
+    name: str = ""  # tfds: "builder" or "builder:1.0.0" in the folder `path`; else unused
     file: str = ""  # in the folder `path`: a file or pattern; empty: found by the split's name
     train_split: str = "train"  # an empty split means all rows
     eval_split: str = "val"
@@ -29,12 +38,16 @@ class DataConfig:
     class_names: str = ""  # one name a line, line number = label; empty: `path`/classnames.txt
     captions_from: str = "text"  # or "class_templates": written from the label's class name
     templates: tuple[str, ...] = ("a photo of a {}.",)
+    caption_templates: tuple[str, ...] = ("{}",)  # every caption in each, such as "a photo: {}"
+    mixture: tuple[Mapping[str, Any], ...] = ()  # sources to read at once; see `Part`
     caption: str = "random"  # which caption an epoch sees of an image: "random" or "first"
     crop_scale: tuple[float, float] = (0.9, 1.0)  # area of the training crop, of the whole image
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # its width / height before the resize
     flip: bool = False  # mirror half of the images; wrong where captions say left or right
     resize_mode: str = "shortest"  # evaluation: "shortest", "squash" or "longest"
     interpolation: str = "bicubic"  # or "bilinear"
+    on_error: str = "raise"  # at a bad record or shard; "skip": counts, logs and goes on
+    max_pixels: int = 100_000_000  # a larger picture is refused before it is decoded
     objects: tuple[int, int] = (1, 6)  # shapes: fewest and most objects in a picture
     workers: int = 0  # processes that make batches; they pay on hosts with many cores
     threads: int = 16  # in each process, but no more than it has cores; 0: none
@@ -43,6 +56,7 @@ class DataConfig:
     def __post_init__(self):
         check(self.captions_from, CAPTIONS_FROM, "data.captions_from")
         check(self.caption, CAPTION, "data.caption")
+        check(self.on_error, ON_ERROR, "data.on_error")
         check(self.resize_mode, RESIZE_MODES, "data.resize_mode")
         check(self.interpolation, INTERPOLATIONS, "data.interpolation")
         _check_range(self.crop_scale, "data.crop_scale", 1.0)
@@ -50,11 +64,32 @@ class DataConfig:
         for name in ("workers", "threads", "prefetch"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}={getattr(self, name)} must be 0 or more.")
-        if self.captions_from == "class_templates" and not self.templates:
-            raise UserError("data.templates is empty; give at least one, as 'a photo of a {}.'.")
-        for template in self.templates:
-            if "{}" not in template:
-                raise UserError(f"data.templates: {template!r} has no '{{}}' for the class name.")
+        if self.max_pixels < 1:
+            raise UserError(f"data.max_pixels={self.max_pixels} must be 1 or more.")
+        if self.templates or self.captions_from == "class_templates":
+            _check_templates(self.templates, "data.templates", "the class name")
+        _check_templates(self.caption_templates, "data.caption_templates", "the caption")
+        assert len(self.parts) == len(self.mixture)  # reading them checks them
+
+    @property
+    def parts(self) -> tuple["Part", ...]:
+        """The entries of `mixture`, checked."""
+        return tuple(_read_part(self, n, dict(entry)) for n, entry in enumerate(self.mixture))
+
+
+@dataclass(frozen=True)
+class Part:
+    """An entry of data.mixture: its own settings, and those of `DataConfig` that it changes."""
+
+    config: DataConfig
+    weight: float = 1.0  # its share of the examples, relative to the others'
+    evaluate: bool = True  # false: training only
+
+    def split(self, split: str, whole: DataConfig) -> str:
+        """What this part calls the split of the whole."""
+        if split == whole.train_split:
+            return self.config.train_split
+        return self.config.eval_split if split == whole.eval_split else split
 
 
 @dataclass(frozen=True)
@@ -83,3 +118,42 @@ def _check_range(ends: tuple[float, float], key: str, most: float) -> None:
         raise UserError(
             f"{key}={tuple(ends)} must be two positive numbers in increasing order{limit}."
         )
+
+
+def _check_templates(templates: tuple[str, ...], key: str, what: str) -> None:
+    if not templates:
+        raise UserError(f"{key} is empty; give at least one, as 'a photo of a {{}}.'.")
+    for template in templates:
+        if "{}" not in template:
+            raise UserError(f"{key}: {template!r} has no '{{}}' for {what}.")
+
+
+def _read_part(config: DataConfig, number: int, entry: dict[str, Any]) -> Part:
+    key = f"data.mixture[{number}]"
+    common = {field.name for field in fields(DataConfig)} - set(_OWN)
+    settings = {"mixture": ()}
+    for name, value in entry.items():
+        if name in common:
+            raise UserError(f"{key}.{name} must be the same for all parts; set data.{name}.")
+        check(name, ("weight", "evaluate", *_OWN), f"{key}: the setting")
+        like = getattr(config, name) if name in _OWN else getattr(Part, name)
+        settings[name] = _convert(value, like, f"{key}.{name}")
+    weight, evaluate = settings.pop("weight", Part.weight), settings.pop("evaluate", Part.evaluate)
+    if not 0 < weight < float("inf"):
+        raise UserError(f"{key}.weight={weight} must be a positive number.")
+    try:
+        return Part(replace(config, **settings), weight, evaluate)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+
+
+def _convert(value: Any, like: Any, key: str) -> Any:
+    """The value in the type of `like`: configurations that were JSON have lists for tuples."""
+    if isinstance(like, tuple) and isinstance(value, list | tuple):
+        if all(type(item) is type(like[0]) for item in value if like):
+            return tuple(value)
+    elif isinstance(like, float) and type(value) is int:
+        return float(value)
+    elif type(value) is type(like):
+        return value
+    raise UserError(f"{key}={value!r} is of the wrong kind; an example is {like!r}.")

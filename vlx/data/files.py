@@ -1,6 +1,7 @@
 """Which files, and which of their rows, are a split."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,9 +33,10 @@ class Files:
                 f"{self} does not say which rows are {self.split!r}: it has no column {SPLIT!r}. "
                 f"Put a file named {self.split!r} beside it and let data.path name the folder."
             )
-        rows = np.flatnonzero(np.asarray(values, dtype=object) == self.split)
+        rows = np.flatnonzero([value == self.split for value in values])
         if not len(rows):
-            counts = ", ".join(f"{name} ({n})" for name, n in sorted(Counter(values).items()))
+            found = sorted(Counter(map(str, values)).items())
+            counts = ", ".join(f"{name} ({n})" for name, n in found)
             raise UserError(
                 f"{self} has no rows of the split {self.split!r}; it has: {counts or 'no rows'}."
             )
@@ -55,8 +57,9 @@ class Files:
 def find_files(config: DataConfig, split: str, endings: tuple[str, ...]) -> Files:
     """The files of `split`: those that its name leads to, else those with a split column.
 
-    data.path may be a file, a pattern or a folder; in a folder, `train` is train.parquet,
-    train-*.parquet, data/train-*.parquet or train/*.parquet, else the one file that is there.
+    data.path may be a file, a pattern (`*.tar`, `{000..011}.tar`) or a folder. In a folder, `train`
+    is train.tar, train-*.tar, data/train-*.tar or train/*.tar, else the one file that is there, or
+    all if their names differ in numbers only.
     """
     if not config.path:
         raise UserError(f"data.path is empty; the source {config.source!r} needs a file or folder.")
@@ -65,7 +68,7 @@ def find_files(config: DataConfig, split: str, endings: tuple[str, ...]) -> File
     named = "{split}" in asked
     asked, path = asked.replace("{split}", split), config.path.replace("{split}", split)
     if not os.path.isdir(asked):
-        files = _match(asked)
+        files = _match_all(asked, _key(config))
         if not files:
             raise UserError(f"{_key(config)}={asked!r} does not exist.{_contents(path, endings)}")
         return Files(files, split, named, default)
@@ -73,7 +76,7 @@ def find_files(config: DataConfig, split: str, endings: tuple[str, ...]) -> File
         if files:
             return Files(files, split, True, default)
     files = _files(os.path.join(escape(asked), "*"), endings)
-    if len(files) == 1 or (files and named):
+    if len(files) == 1 or (files and named) or _are_shards(files):
         return Files(files, split, named, default)
     reason = "several files could be meant" if files else "there is no such file"
     raise UserError(
@@ -92,6 +95,40 @@ def _candidates(folder: str, split: str, endings: tuple[str, ...]):
 
 def _files(pattern: str, endings: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(file for ending in endings for file in _match(pattern + ending)))
+
+
+def expand(pattern: str) -> list[str]:
+    """The patterns that {000..011} and {a,b} stand for, as shells and WebDataset write them."""
+    braces = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", pattern)
+    if not braces:
+        return [pattern]
+    first, last, words = braces.groups()
+    if words is None:
+        words = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
+    else:
+        words = words.split(",")
+    before, after = pattern[: braces.start()], pattern[braces.end() :]
+    return [rest for word in words for rest in expand(before + word + after)]
+
+
+def _match_all(asked: str, key: str) -> tuple[str, ...]:
+    """The files of all patterns that `asked` stands for, of which none may be missing."""
+    if os.path.isfile(asked):
+        return (asked,)
+    patterns = [pattern for part in asked.split("::") for pattern in expand(part)]
+    found = [_match(pattern) for pattern in patterns]
+    missing = [pattern for pattern, files in zip(patterns, found, strict=True) if not files]
+    if missing and len(missing) < len(patterns):
+        raise UserError(
+            f"{key}={asked!r} means {len(patterns)} files, of which {len(missing)} do not exist, "
+            f"such as {missing[0]!r}."
+        )
+    return tuple(file for files in found for file in files)
+
+
+def _are_shards(files: tuple[str, ...]) -> bool:
+    """Whether names differ in numbers only, as 00000.tar and 00001.tar."""
+    return len({re.sub(r"\d+", "#", os.path.basename(file)) for file in files}) == 1
 
 
 def _match(pattern: str) -> tuple[str, ...]:

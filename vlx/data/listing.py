@@ -2,8 +2,9 @@
 
 import csv
 import json
+import logging
 import mmap
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,11 +12,13 @@ import pyarrow.csv
 
 from vlx.data.config import DataConfig
 from vlx.data.files import SPLIT, Files
-from vlx.data.records import Record, find_columns
+from vlx.data.records import Record, decode_text, find_columns
 from vlx.errors import UserError
 
 JSONL_ENDINGS = (".jsonl",)
 CSV_ENDINGS = (".csv", ".tsv")
+
+_log = logging.getLogger(__name__)
 
 
 class JsonlSource:
@@ -33,12 +36,14 @@ class JsonlSource:
         self._numbers = np.asarray(numbers, np.int32)
         self._file_of = np.asarray(file_of, np.int32)
         files.require_rows(len(starts))
-        first, _ = self._row(0)
+        rows = (self._tolerant_row(index, config.on_error) for index in range(len(starts)))
+        first = next((row for row in rows if row), {})
         self.columns = find_columns(config, first, self._files[0])
         self.class_names = self.columns.class_names
         splits = None
         if files.needs_column() and SPLIT in first:
-            splits = [self._row(index)[0].get(SPLIT) for index in range(len(starts))]
+            rows = (self._tolerant_row(index, config.on_error) for index in range(len(starts)))
+            splits = [row.get(SPLIT) for row in rows]
         rows = files.rows(splits)
         if rows is not None:
             self._starts, self._numbers = self._starts[rows], self._numbers[rows]
@@ -60,11 +65,20 @@ class JsonlSource:
         end = content.find(b"\n", start)
         try:
             row = json.loads(content[start : end if end >= 0 else len(content)])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{place} is no JSON: {error}.") from error
         if not isinstance(row, dict):
             raise UserError(f"{place} must be a JSON object with named columns, as {{...}}.")
         return row, place
+
+    def _tolerant_row(self, index: int, on_error: str) -> dict:
+        """The row; of a broken line, which belongs to no split, an empty one if that is allowed."""
+        try:
+            return self._row(index)[0]
+        except UserError:
+            if on_error == "raise":
+                raise
+            return {}
 
     def _open(self, file: int) -> mmap.mmap:
         if file not in self._contents:
@@ -84,13 +98,15 @@ class CsvSource:
     """A table with a header line; every value is text. Each process reads it by itself."""
 
     def __init__(self, config: DataConfig, files: Files):
-        self._files = files.files
+        self._files, self._on_error = files.files, config.on_error
         self._names = _header(self._files[0])
         self.columns = find_columns(config, self._names, self._files[0])
         self.class_names = self.columns.class_names
         files.require_rows(len(self._table))
-        column = files.needs_column() and SPLIT in self._names
-        self._rows = files.rows(self._table[SPLIT].to_pylist() if column else None)
+        splits = None
+        if files.needs_column() and SPLIT in self._names:
+            splits = [_text(value) for value in self._table[SPLIT].to_pylist()]
+        self._rows = files.rows(splits)
 
     def __len__(self) -> int:
         return len(self._table) if self._rows is None else len(self._rows)
@@ -103,14 +119,15 @@ class CsvSource:
 
     def _row(self, index: int) -> tuple[dict, str]:
         place = index if self._rows is None else int(self._rows[index])
-        row = {name: self._table[name][place].as_py() for name in self.columns.names}
         file = int(np.searchsorted(self._ends, place, side="right"))
         first = self._ends[file - 1] if file else 0
-        return row, f"{self._files[file]} row {place - first}"
+        where = f"{self._files[file]} row {place - first}"
+        values = {name: self._table[name][place].as_py() for name in self.columns.names}
+        return {name: decode_text(value, where, name) for name, value in values.items()}, where
 
     @cached_property
     def _tables(self) -> list[pa.Table]:
-        return [_read_csv(file, self._names) for file in self._files]
+        return [_read_csv(file, self._names, self._on_error) for file in self._files]
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -145,10 +162,16 @@ def _first_line(file: str) -> str:
 
 
 def _header(file: str) -> list[str]:
-    return next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
+    try:
+        names = next(csv.reader([_first_line(file)], delimiter=_delimiter(file)), [])
+    except csv.Error as error:
+        raise UserError(f"{file}: its first line cannot be read: {error}.") from error
+    if len(set(names)) < len(names):
+        raise UserError(f"{file} has two columns of the same name among: {', '.join(names)}.")
+    return names
 
 
-def _read_csv(file: str, names: list[str]) -> pa.Table:
+def _read_csv(file: str, names: list[str], on_error: str) -> pa.Table:
     if _header(file) != names:
         raise UserError(
             f"{file} has the columns {', '.join(_header(file))}, but the first file of the split "
@@ -158,11 +181,25 @@ def _read_csv(file: str, names: list[str]) -> pa.Table:
         return pyarrow.csv.read_csv(
             file,
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=_delimiter(file), newlines_in_values=True
+                delimiter=_delimiter(file),
+                newlines_in_values=True,
+                invalid_row_handler=partial(_leave_out, file) if on_error == "skip" else None,
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, strings_can_be_null=False
+                column_types={name: pa.binary() for name in names}, strings_can_be_null=False
             ),
         )
-    except pa.ArrowException as error:
+    except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file} is no readable table: {error}.") from error
+
+
+def _leave_out(file: str, row: pyarrow.csv.InvalidRow) -> str:
+    _log.warning(
+        "%s: a row of %d values in %d columns is left out: %.80r",
+        *(file, row.actual_columns, row.expected_columns, row.text),
+    )
+    return "skip"
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")

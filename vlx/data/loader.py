@@ -5,21 +5,20 @@ are; within a process, threads share the examples of a batch.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 
 import grain
 import numpy as np
 from absl import flags
 
-from vlx.data.batch import Batch, Example, pad, stack
+from vlx.data.assembly import EvaluationBatches, Failure, TrainingBatches
+from vlx.data.batch import Batch, Example
 from vlx.data.config import DataConfig
 from vlx.data.order import TrainingOrder
 from vlx.data.records import Record, Source
+from vlx.data.skipping import SkipLog
 from vlx.data.workers import Threads, prepare_worker, without_accelerator
 from vlx.errors import UserError
-
-_ENDLESS = 1 << 40  # batches
 
 
 def train_batches(
@@ -37,9 +36,16 @@ def train_batches(
     `batch_size` is that of all hosts together; a host gets its share of every batch's rows.
     """
     rows = _rows(batch_size, host, hosts)
-    order = TrainingOrder(len(source), seed)
-    batches = _TrainingBatches(
-        source, Threads(config.threads), transform, order, batch_size, rows, start_example
+    order_of = getattr(source, "order", None)
+    batches = TrainingBatches(
+        source,
+        Threads(config.threads),
+        transform,
+        order_of(seed) if order_of else TrainingOrder(len(source), seed),
+        batch_size,
+        rows,
+        start_example,
+        config.on_error == "skip",
     )
     return Batches(batches, config, config.workers, start_example, batch_size)
 
@@ -56,8 +62,9 @@ def evaluation_batches(
 
     Workers would start anew for every evaluation, which costs seconds: threads only.
     """
-    rows = _rows(batch_size, host, hosts)
-    batches = _EvaluationBatches(source, Threads(config.threads), transform, batch_size, rows)
+    rows, skip = _rows(batch_size, host, hosts), config.on_error == "skip"
+    threads = Threads(config.threads)
+    batches = EvaluationBatches(source, threads, transform, batch_size, rows, skip)
     return Batches(batches, config, 0, 0, batch_size)
 
 
@@ -74,6 +81,7 @@ class Batches(Iterator[Batch]):
         self._threads = batches.threads
         self._workers = workers
         self._drawn = 0
+        self._skips = SkipLog()
         reading = grain.ReadOptions(
             num_threads=config.prefetch, prefetch_buffer_size=config.prefetch
         )
@@ -87,19 +95,26 @@ class Batches(Iterator[Batch]):
             dataset = dataset.mp_prefetch(processes, worker_init_fn=prepare_worker)
         self._batches = iter(dataset)
 
+    @property
+    def skipped(self) -> int:
+        """Bad records that this host's batches, as far as given out, had to do without."""
+        return self._skips.count
+
     def __next__(self) -> Batch:
-        batch = self._draw()
-        if isinstance(batch, _Failure):
+        made = self._draw()
+        if isinstance(made, Failure):
             self.close()
-            raise UserError(batch.message)
+            raise UserError(made.message)
+        batch, skipped = made
+        self._skips.add(skipped)
         self.position += self._batch_size
         return batch
 
-    def _draw(self) -> "Batch | _Failure":
+    def _draw(self):
         with without_accelerator() if self._drawn < self._workers else nullcontext():
-            batch = next(self._batches)
+            made = next(self._batches)
         self._drawn += 1
-        return batch
+        return made
 
     def close(self) -> None:
         self._batches.close()
@@ -110,82 +125,6 @@ class Batches(Iterator[Batch]):
 
     def __exit__(self, *_) -> None:
         self.close()
-
-
-@dataclass(frozen=True)
-class _TrainingBatches:
-    """Batches by random access, as grain wants them."""
-
-    source: Source
-    threads: Threads
-    transform: Callable[[Record, np.random.Generator], Example]
-    order: TrainingOrder
-    batch_size: int
-    rows: range  # of the whole batch, those of this host
-    start: int
-
-    def __len__(self) -> int:
-        return _ENDLESS
-
-    def __getitem__(self, step: int) -> "Batch | _Failure":
-        first = self.start + step * self.batch_size
-        places = range(first + self.rows.start, first + self.rows.stop)
-        return _batch(self.threads, self._example, places)
-
-    def _example(self, place: int) -> Example:
-        epoch, index = self.order.at(place)
-        with _naming(record := self.source[index], index):
-            return self.transform(record, self.order.generator(epoch, index))
-
-
-@dataclass(frozen=True)
-class _EvaluationBatches:
-    source: Source
-    threads: Threads
-    transform: Callable[[Record], Example]
-    batch_size: int
-    rows: range
-
-    def __len__(self) -> int:
-        return -(-len(self.source) // self.batch_size)
-
-    def __getitem__(self, step: int) -> "Batch | _Failure":
-        first, length = step * self.batch_size, len(self.source)
-        places = range(first + self.rows.start, min(first + self.rows.stop, length))
-        # A host beyond the end still needs a batch of the right form: the last example, weight 0.
-        batch = _batch(self.threads, self._example, places or range(length - 1, length))
-        if isinstance(batch, _Failure):
-            return batch
-        if not places:
-            batch["weight"][:] = 0
-        return pad(batch, len(self.rows))
-
-    def _example(self, index: int) -> Example:
-        with _naming(record := self.source[index], index):
-            return self.transform(record)
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """A user's mistake on its way to the main process, around grain's own traces."""
-
-    message: str
-
-
-def _batch(threads: Threads, example: Callable[[int], Example], places: range):
-    try:
-        return stack(threads.map(example, places))
-    except UserError as error:
-        return _Failure(str(error))
-
-
-@contextmanager
-def _naming(record: Record, index: int):
-    """A user's mistake in here is told with the record's file and row."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{record.get('id', f'record {index}')}: {error}") from error
 
 
 def _rows(batch_size: int, host: int, hosts: int) -> range:

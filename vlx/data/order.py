@@ -6,11 +6,25 @@ a run continues anywhere, with any number of workers, hosts, and examples in a b
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
 _FEW = 1 << 16  # up to here the whole permutation is made at once
 _ROUNDS = 6
+
+
+class Order(Protocol):
+    """What training asks of an order."""
+
+    def at(self, place: int) -> tuple[int, int]:
+        """Epoch and index of the example at `place`."""
+
+    def generator(self, epoch: int, index: int) -> np.random.Generator:
+        """The source of all that is drawn for an example in an epoch."""
+
+    def instead(self, epoch: int, index: int, attempt: int) -> tuple[int, np.random.Generator]:
+        """Another index for an example that cannot be read, and a generator for it."""
 
 
 @dataclass(frozen=True)
@@ -21,23 +35,28 @@ class TrainingOrder:
     seed: int
 
     def at(self, place: int) -> tuple[int, int]:
-        """Epoch and index of the example at `place`; no more work for longer data."""
+        """No more work for longer data."""
         epoch, within = divmod(place, self.length)
         if self.length <= _FEW:
             return epoch, int(_permutation(self.length, self.seed, epoch)[within])
         return epoch, _permute(within, self.length, _keys(self.seed, epoch))
 
     def generator(self, epoch: int, index: int) -> np.random.Generator:
-        """The source of all that is drawn for an example in an epoch."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, index)))
 
+    def instead(self, epoch: int, index: int, attempt: int) -> tuple[int, np.random.Generator]:
+        """Drawn from all: a neighbour may be as bad, or stand in the same batch."""
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(epoch, index, attempt))
+        rng = np.random.default_rng(sequence)
+        return int(rng.integers(self.length)), rng
 
-@lru_cache(maxsize=16)
+
+@lru_cache(maxsize=128)  # a mixture reads several at once
 def _permutation(length: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng(_sequence(seed, epoch)).permutation(length).astype(np.int32)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=128)
 def _keys(seed: int, epoch: int) -> tuple[int, ...]:
     return tuple(int(key) for key in _sequence(seed, epoch).generate_state(_ROUNDS, np.uint64))
 

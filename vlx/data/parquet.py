@@ -1,9 +1,10 @@
 """Records of Parquet files."""
 
+import json
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from vlx.errors import UserError
 
 ENDINGS = (".parquet",)
 CACHE = 2 << 30  # bytes of row groups that a process keeps
+STATUS, SUCCESS = "status", "success"  # img2dataset's column, and what it says of good rows
 
 _log = logging.getLogger(__name__)
 
@@ -24,16 +26,23 @@ class ParquetSource:
     """Records by random access; row groups are read when needed, and kept while they fit."""
 
     def __init__(self, config: DataConfig, files: Files):
-        metadata = [_metadata(file) for file in files.files]
-        names = metadata[0].schema.to_arrow_schema().names
-        self.columns = find_columns(config, names, files.files[0])
+        files, metadata = _readable(files, config.on_error)
+        schemas = [content.schema.to_arrow_schema() for content in metadata]
+        names = schemas[0].names
+        self.columns = find_columns(
+            config, names, files.files[0], _class_names(schemas[0], config.label_column)
+        )
         self.class_names = self.columns.class_names
+        _check_columns(files.files, schemas, self.columns.names)
         self._files = files.files
         self._groups = _row_groups(metadata)
         self._starts = np.cumsum([0] + [group.rows for group in self._groups])
         files.require_rows(int(self._starts[-1]))
         splits = files.needs_column() and SPLIT in names
-        self._rows = files.rows(_read_column(files.files, SPLIT) if splits else None)
+        rows = files.rows(_read_column(files.files, SPLIT) if splits else None)
+        if {STATUS, "error_message"} <= set(names):
+            rows = _downloaded(files, rows)
+        self._rows = rows
         self._cache = _GroupCache(files.files)
         _warn_if_slow(files, self._groups)
 
@@ -53,9 +62,12 @@ class ParquetSource:
         group = int(np.searchsorted(self._starts, place, side="right")) - 1
         offset = place - int(self._starts[group])
         group = self._groups[group]
+        where = f"{self._files[group.file]} row {group.first + offset}"
         table = self._cache.read(group.file, group.number, tuple(names))
-        row = {name: table.column(name)[offset].as_py() for name in names}
-        return row, f"{self._files[group.file]} row {group.first + offset}"
+        try:
+            return {name: table.column(name)[offset].as_py() for name in names}, where
+        except (UnicodeDecodeError, IndexError) as error:
+            raise UserError(f"{where} is damaged: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ class _GroupCache:
             if file not in self._open:
                 self._open[file] = pq.ParquetFile(self._paths[file])
             return self._open[file].read_row_group(number, columns=list(names))
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except Exception as error:  # Arrow raises many kinds
             raise UserError(
                 f"{self._paths[file]}: cannot read row group {number}: {error}."
             ) from error
@@ -105,11 +117,64 @@ class _GroupCache:
             held -= self._tables.popitem(last=False)[1].nbytes
 
 
+def _readable(files: Files, on_error: str) -> tuple[Files, list[pq.FileMetaData]]:
+    """The files whose directory of contents can be read: all, or else an error if asked for."""
+    good, metadata = [], []
+    for file in files.files:
+        try:
+            metadata.append(_metadata(file))
+            good.append(file)
+        except UserError as error:
+            last = len(good) == 0 and file == files.files[-1]
+            if on_error == "raise" or last:
+                raise
+            _log.warning("left out: %s", error)
+    return replace(files, files=tuple(good)), metadata
+
+
 def _metadata(file: str) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(file)
-    except (OSError, pa.ArrowException) as error:
+        metadata = pq.read_metadata(file)
+        metadata.schema.to_arrow_schema()
+    except Exception as error:
         raise UserError(f"{file} is no readable Parquet file: {error}.") from error
+    groups = range(metadata.num_row_groups)
+    if any(metadata.row_group(group).num_rows < 0 for group in groups):
+        raise UserError(f"{file} is no readable Parquet file: it has groups of fewer than 0 rows.")
+    return metadata
+
+
+def _check_columns(files: tuple[str, ...], schemas: list[pa.Schema], columns: list[str]) -> None:
+    for file, schema in zip(files, schemas, strict=True):
+        for column in columns:
+            if schema.names.count(column) != 1:
+                raise UserError(
+                    f"{file} must have one column {column!r}, as {files[0]} has; its columns are: "
+                    f"{', '.join(schema.names)}."
+                )
+
+
+def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
+    """Those that Hugging Face's datasets wrote into the file."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(features[column or "label"]["names"])
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+def _downloaded(files: Files, rows: np.ndarray | None) -> np.ndarray:
+    """Of the rows those that img2dataset could download."""
+    good = np.array([status == SUCCESS for status in _read_column(files.files, STATUS)])
+    wanted = np.arange(len(good)) if rows is None else rows
+    chosen = wanted[good[wanted]]
+    if len(chosen) < len(wanted):
+        _log.warning(
+            "%s: %d of %d rows are left out, because their column %r is not %r",
+            *(files, len(wanted) - len(chosen), len(wanted), STATUS, SUCCESS),
+        )
+    files.require_rows(len(chosen))
+    return chosen
 
 
 def _row_groups(metadata: list[pq.FileMetaData]) -> list[_RowGroup]:
@@ -124,8 +189,13 @@ def _row_groups(metadata: list[pq.FileMetaData]) -> list[_RowGroup]:
 
 
 def _read_column(files: tuple[str, ...], name: str) -> list[str]:
-    tables = (pq.read_table(file, columns=[name]) for file in files)
-    return [value for table in tables for value in table[name].to_pylist()]
+    values = []
+    for file in files:
+        try:
+            values += pq.read_table(file, columns=[name], partitioning=None)[name].to_pylist()
+        except Exception as error:
+            raise UserError(f"{file}: cannot read the column {name!r}: {error}.") from error
+    return values
 
 
 def _warn_if_slow(files: Files, groups: list[_RowGroup]) -> None:

@@ -32,7 +32,7 @@ class TrainTransform:
         captions = record["captions"]
         caption = captions[rng.integers(len(captions))] if c.caption == "random" else captions[0]
         image = random_resized_crop(
-            _pixels(record), self.size, rng, c.crop_scale, c.crop_ratio, c.interpolation
+            _pixels(record, c), self.size, rng, c.crop_scale, c.crop_ratio, c.interpolation
         )
         image = flip(image, rng) if c.flip else image
         return _example(record, image, self.tokenizer, caption, self.length)
@@ -49,7 +49,7 @@ class EvalTransform:
 
     def __call__(self, record: Record) -> Example:
         c = self.config
-        image = evaluation_resize(_pixels(record), self.size, c.resize_mode, c.interpolation)
+        image = evaluation_resize(_pixels(record, c), self.size, c.resize_mode, c.interpolation)
         return _example(record, image, self.tokenizer, record["captions"][0], self.length)
 
 
@@ -61,9 +61,9 @@ def build_transforms(
     return TrainTransform(*arguments), EvalTransform(*arguments)
 
 
-def _pixels(record: Record) -> np.ndarray:
+def _pixels(record: Record, config: DataConfig) -> np.ndarray:
     image = record["image"]
-    return decode(image) if isinstance(image, bytes) else image
+    return decode(image, config.max_pixels) if isinstance(image, bytes) else image
 
 
 def _example(

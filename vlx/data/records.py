@@ -14,19 +14,29 @@ Record = dict[str, Any]
 # label     int; only where the data have labels
 # id        str: file and row, for error messages
 
-IMAGE = ("image", "img", "filepath", "file_name", "image_path")
-TEXT = ("text", "caption", "captions", "title")
-LABEL = ("label",)
+IMAGE = ("image", "img", "jpg", "jpeg", "png", "webp", "filepath", "file_name", "image_path")
+TEXT = ("txt", "text", "caption", "captions", "captions/text", "title")
+LABEL = ("cls", "label")
+LARGEST = 2**31  # a label is an int32
 
 
 class Source(Protocol):
-    """Records by random access. May have `captions(index)`, which reads no pixels."""
+    """Records by random access.
+
+    May have `captions(index)`, which reads no pixels, and `order(seed)`, in which training reads.
+    """
 
     class_names: tuple[str, ...]
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record: ...
+
+
+def read_captions(source: Source, index: int) -> tuple[str, ...]:
+    """The captions of a record, without its pixels where the source can do that."""
+    read = getattr(source, "captions", None)
+    return read(index) if read else source[index]["captions"]
 
 
 @dataclass(frozen=True)
@@ -55,11 +65,14 @@ class Columns:
         if not self.text:
             return ()
         value = row.get(self.text)
-        captions = (value,) if isinstance(value, str) else tuple(value or ())
+        captions = tuple(value) if isinstance(value, list | tuple) else (value,)
         if not captions or not all(isinstance(caption, str) for caption in captions):
             raise UserError(
-                f"{place}: column {self.text!r} must be a text or a list of texts, not {value!r}."
+                f"{place}: column {self.text!r} must be a text or a list of texts, not "
+                f"{_shortly(value)}."
             )
+        for caption in captions:
+            _check_caption(caption, f"{place}: column {self.text!r}")
         return captions
 
     def _image(self, value: Any, place: str) -> bytes:
@@ -70,7 +83,7 @@ class Columns:
         if not isinstance(value, str) or not value:
             raise UserError(
                 f"{place}: column {self.image!r} must be an image file's content or its path, "
-                f"not {value!r}."
+                f"not {_shortly(value)}."
             )
         for folder in self.image_folders:
             try:
@@ -78,7 +91,7 @@ class Columns:
                     return file.read()
             except FileNotFoundError:
                 continue
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a null byte in a path is a ValueError
                 raise UserError(f"{place}: cannot read the image: {error}.") from error
         raise UserError(
             f"{place}: there is no image {value!r} in {' or '.join(self.image_folders)}; "
@@ -89,25 +102,31 @@ class Columns:
         if isinstance(value, str) and value in self.class_names:
             return self.class_names.index(value)
         try:
-            return int(value)
-        except (TypeError, ValueError):
+            label = int(value)
+        except (TypeError, ValueError, OverflowError):
             raise UserError(
-                f"{place}: column {self.label!r} must be a number or a class name, not {value!r}."
+                f"{place}: column {self.label!r} must be a number or a class name, not "
+                f"{_shortly(value)}."
             ) from None
+        if not -LARGEST <= label < LARGEST:
+            raise UserError(f"{place}: column {self.label!r}: the label {label} is too large.")
+        return label
 
 
-def find_columns(config: DataConfig, names: Iterable[str], file: str) -> Columns:
-    """The columns of a file whose columns are `names`."""
+def find_columns(
+    config: DataConfig, names: Iterable[str], file: str, class_names: tuple[str, ...] = ()
+) -> Columns:
+    """The columns of a file whose columns are `names`; `class_names` are those it states itself."""
     names, folder = list(names), os.path.dirname(file) or "."
     beside = (folder, os.path.join(folder, "images"))
+    templates = config.captions_from == "class_templates"
     columns = Columns(
         image=_column(config.image_column, IMAGE, names),
-        text=_column(config.text_column, TEXT, names),
+        text=_column(config.text_column, () if templates else TEXT, names),
         label=_column(config.label_column, LABEL, names),
         image_folders=(config.image_folder,) if config.image_folder else beside,
-        class_names=read_class_names(config, folder),
+        class_names=read_class_names(config, folder) or class_names,
     )
-    templates = config.captions_from == "class_templates"
     _require(columns.image, names, file, "image", IMAGE)
     if not templates or config.text_column:
         _require(columns.text, names, file, "text", TEXT)
@@ -127,6 +146,30 @@ def read_class_names(config: DataConfig, folder: str) -> tuple[str, ...]:
         return ()
     with open(found[0], encoding="utf-8") as file:
         return tuple(line.strip() for line in file.read().strip().splitlines())
+
+
+def decode_text(value: Any, place: str, column: str) -> str | list[str]:
+    """The text, or texts, of UTF-8 bytes; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return [decode_text(item, place, column) for item in value]
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError as error:
+        raise UserError(f"{place}: column {column!r} is not UTF-8: {error}.") from error
+
+
+def _check_caption(caption: str, place: str) -> None:
+    if not caption.strip():
+        raise UserError(f"{place} holds an empty text.")
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:  # JSON can write halves of characters
+        raise UserError(f"{place} is no valid Unicode: {error}.") from error
+
+
+def _shortly(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _column(wanted: str, usual: Iterable[str], names: list[str]) -> str:

@@ -7,18 +7,27 @@ from vlx.data.choose import choose
 from vlx.data.config import DataConfig
 from vlx.data.files import find_files
 from vlx.data.listing import CSV_ENDINGS, JSONL_ENDINGS, CsvSource, JsonlSource
+from vlx.data.mixture import MixtureSource
 from vlx.data.parquet import ENDINGS as PARQUET_ENDINGS
 from vlx.data.parquet import ParquetSource
 from vlx.data.records import Source
-from vlx.data.templates import TemplateSource
+from vlx.data.skipping import TolerantSource
+from vlx.data.templates import CaptionTemplateSource, TemplateSource
+from vlx.data.webdataset import ENDINGS as TAR_ENDINGS
+from vlx.data.webdataset import WebDatasetSource
+from vlx.errors import UserError
 
 
 def build_source(config: DataConfig, split: str, size: int = 64) -> Source:
     """The records of `split`; a source that draws its pictures draws them `size` wide and high."""
+    if config.mixture:
+        return _mixture(config, split, size)
     source = choose(SOURCES, config.source, "data.source")(config, split, size)
     if config.captions_from == "class_templates":
-        return TemplateSource(source, config.templates)
-    return source
+        source = TemplateSource(source, config.templates)
+    if config.caption_templates != ("{}",):
+        source = CaptionTemplateSource(source, config.caption_templates)
+    return TolerantSource(source) if config.on_error == "skip" else source
 
 
 def classification_source(config: DataConfig, split: str, size: int = 64) -> Source:
@@ -26,9 +35,24 @@ def classification_source(config: DataConfig, split: str, size: int = 64) -> Sou
 
     A drawn picture has one label only where it holds one object.
     """
-    if config.source == "shapes":
-        config = replace(config, objects=(1, 1))
-    return build_source(config, split, size)
+    parts = tuple({**entry, "objects": (1, 1)} for entry in config.mixture)
+    return build_source(replace(config, objects=(1, 1), mixture=parts), split, size)
+
+
+def _mixture(config: DataConfig, split: str, size: int) -> MixtureSource:
+    sources, weights = [], []
+    for number, part in enumerate(config.parts):
+        if split != config.train_split and not part.evaluate:
+            continue
+        try:
+            sources.append(build_source(part.config, part.split(split, config), size))
+        except UserError as error:
+            hint = "" if split == config.train_split else " evaluate=False leaves this part out."
+            raise UserError(f"data.mixture[{number}]: {error}{hint}") from error
+        weights.append(part.weight)
+    if not sources:
+        raise UserError(f"no part of data.mixture has evaluate=True: the split {split!r} is empty.")
+    return MixtureSource(sources, weights)
 
 
 def _parquet(config: DataConfig, split: str, size: int) -> Source:
@@ -43,6 +67,16 @@ def _csv(config: DataConfig, split: str, size: int) -> Source:
     return CsvSource(config, find_files(config, split, CSV_ENDINGS))
 
 
+def _webdataset(config: DataConfig, split: str, size: int) -> Source:
+    return WebDatasetSource(config, find_files(config, split, TAR_ENDINGS))
+
+
+def _tfds(config: DataConfig, split: str, size: int) -> Source:
+    from vlx.data.tfds import TfdsSource
+
+    return TfdsSource(config, split)
+
+
 def _shapes(config: DataConfig, split: str, size: int) -> Source:
     from vlx.data.shapes import ShapesSource
 
@@ -51,6 +85,8 @@ def _shapes(config: DataConfig, split: str, size: int) -> Source:
 
 SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
     "parquet": _parquet,
+    "webdataset": _webdataset,
+    "tfds": _tfds,
     "jsonl": _jsonl,
     "csv": _csv,
     "shapes": _shapes,

@@ -1,6 +1,6 @@
-"""Captions written from class names, for data that have labels."""
+"""Captions written into templates: class names, or the captions that there are."""
 
-from vlx.data.records import Record, Source
+from vlx.data.records import Record, Source, read_captions
 from vlx.errors import UserError
 
 
@@ -35,3 +35,28 @@ class TemplateSource:
 
     def _captions(self, label: int) -> tuple[str, ...]:
         return tuple(t.replace("{}", self.class_names[label]) for t in self._templates)
+
+
+class CaptionTemplateSource:
+    """The records of `source` with every caption in every template; training draws one of all."""
+
+    def __init__(self, source: Source, templates: tuple[str, ...]):
+        self.class_names = source.class_names
+        self._source = source
+        self._templates = templates
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._source[index]
+        return {**record, "captions": _fill(self._templates, record["captions"])}
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """In one template, each record in another: enough for a tokenizer."""
+        template = self._templates[index % len(self._templates)]
+        return _fill((template,), read_captions(self._source, index))
+
+
+def _fill(templates: tuple[str, ...], captions: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(t.replace("{}", caption) for caption in captions for t in templates)

@@ -15,7 +15,7 @@ import sentencepiece
 from vlx.data.choose import choose
 from vlx.data.config import TokenizerConfig
 from vlx.data.order import TrainingOrder
-from vlx.data.records import Source
+from vlx.data.records import Source, read_captions
 from vlx.errors import UserError
 
 PAD, START, END, UNKNOWN = range(4)  # the ids of tokenizers that are trained here
@@ -168,10 +168,9 @@ TOKENIZERS: dict[str, Callable[[TokenizerConfig, str, Source | None], Tokenizer]
 
 def _captions(source: Source, most: int) -> Iterator[str]:
     """At most so many captions, of records drawn without repetition."""
-    read = getattr(source, "captions", None) or (lambda index: source[index]["captions"])
     order, given = TrainingOrder(len(source), seed=0), 0
     for place in range(len(source)):
-        for caption in read(order.at(place)[1]):
+        for caption in read_captions(source, order.at(place)[1]):
             if given == most:
                 return
             yield caption

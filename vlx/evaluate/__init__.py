@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from vlx.config import nearest
@@ -30,11 +29,12 @@ class Context:
     def batches(self, source):
         """The split's batches, padded, and no more examples than the config says."""
         c = self.setup.config
-        most = c.evaluate.examples
-        limit = -(-most // c.evaluate.batch_size) if most else None
+        size, most = c.evaluate.batch_size, c.evaluate.examples or len(source)
         transform = self.setup.transforms[1]
-        with evaluation_batches(source, transform, c.evaluate.batch_size, c.data) as batches:
-            yield from islice(batches, limit)
+        with evaluation_batches(source, transform, size, c.data) as batches:
+            for first, batch in zip(range(0, most, size), batches, strict=False):
+                batch["weight"][most - first :] = 0
+                yield batch
 
 
 def zero_shot(context: Context, params: Any) -> Metrics:

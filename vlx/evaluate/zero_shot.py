@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vlx.evaluate.encode import Encoder
+from vlx.evaluate.ranks import ranks
 
 
 def classifier(encoder: Encoder, params, names: Sequence[str], templates: Sequence[str]):
@@ -19,10 +20,8 @@ def classifier(encoder: Encoder, params, names: Sequence[str], templates: Sequen
 
 def accuracy(images: np.ndarray, classes: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """Shares of images whose class is the first, and among the first five: [N, E], [C, E], [N]."""
-    similarity = images @ classes.T
-    own = similarity[np.arange(len(label)), label]
-    better = np.sum(similarity > own[:, None], axis=1)
-    result = {"top1": np.mean(better < 1), "top5": np.mean(better < 5), "chance": 1 / len(classes)}
+    rank = ranks(images @ classes.T, label)
+    result = {"top1": np.mean(rank < 1), "top5": np.mean(rank < 5), "chance": 1 / len(classes)}
     return {name: float(value) for name, value in result.items()}
 
 

@@ -7,6 +7,9 @@ forgotten; unknown ones are errors.
 from collections.abc import Mapping
 from typing import Any
 
+from flax.traverse_util import flatten_dict
+
+from vlx.config import to_dict
 from vlx.errors import UserError
 from vlx.layers.attention import AttentionOptions
 from vlx.layers.bert import BertConfig, BertTextConfig
@@ -34,6 +37,7 @@ IGNORED = {
     "output_tokens", "hf_tokenizer_name", "tokenizer_kwargs", "hf_model_pretrained", "dim_head",
     "n_queries", "block_type",
 }  # fmt: skip
+TRAINING_ONLY = {"dropout", "initial"}  # fields that a trained model does not depend on
 POSITIONS = {"learnable": "learned", "sin_cos_2d": "sine"}
 HF_POOLERS = {
     "mean_pooler": "mean",
@@ -121,7 +125,7 @@ def _vision(s: Section, activation: str) -> VisionConfig:
         input_norm=not s.take("no_ln_pre", False),
         patch_dropout=s.take("patch_dropout", 0.0),
         pooling=named.get(pooler, pooler),
-        query_pooling=pool,
+        query_pooling=pool if pooler else "tok",
         norm_after_pooling=s.take("final_ln_after_pool", False),
         pooler=PoolerConfig(
             queries=s.take("attn_pooler_queries", 256),
@@ -201,7 +205,6 @@ def write_config(config: CocaConfig | ClipConfig) -> Json:
 
     Raises UserError if open_clip has no such model.
     """
-    _check_counterpart(config)
     activation = config.vision.encoder.activation
     result = {
         "embed_dim": config.embedding,
@@ -221,6 +224,7 @@ def write_config(config: CocaConfig | ClipConfig) -> Json:
             "heads": tower.heads,
             **_write_tower(tower),
         }
+    _check_counterpart(config, result)
     return result
 
 
@@ -285,23 +289,13 @@ def _write_text(c: TextConfig | BertTextConfig) -> Json:
     }
 
 
-def _check_counterpart(config: CocaConfig | ClipConfig) -> None:
-    """Names what open_clip cannot express."""
-    vision, wrong = config.vision, []
-    if not vision.class_token:
-        wrong.append("vision.class_token=False")
-    if not vision.projection:
-        wrong.append("vision.projection=False")
-    if vision.attentional and vision.pooler.norm_after != (vision.pooling == "shared_queries"):
-        wrong.append(f"vision.pooler.norm_after={vision.pooler.norm_after}")
-    if vision.pooler.contrastive_queries != 1:
-        wrong.append("vision.pooler.contrastive_queries")
-    if isinstance(config.text, TextConfig) and config.text.norm_tokens == config.text.class_token:
-        wrong.append(f"text.norm_tokens={config.text.norm_tokens}")
-    if isinstance(config, CocaConfig):
-        if config.decoder.block != "separate_mlp":
-            wrong.append("decoder.block='single_mlp'")
-        if config.decoder.tie_embeddings:
-            wrong.append("decoder.tie_embeddings=True")
+def _check_counterpart(config: CocaConfig | ClipConfig, official: Json) -> None:
+    """Names what open_clip cannot express: what does not come back as it went."""
+    again = flatten_dict(to_dict(read_config(official, config.compute)), sep=".")
+    wrong = [
+        f"{name}={value!r}"
+        for name, value in flatten_dict(to_dict(config), sep=".").items()
+        if again[name] != value and name.rsplit(".")[-1] not in TRAINING_ONLY
+    ]
     if wrong:
         raise UserError(f"open_clip has no counterpart of this model: {', '.join(wrong)}.")

@@ -58,12 +58,12 @@ def to_vlx(table: Sequence[Rule], official: Flat) -> dict[str, Any]:
     for rule in table:
         layers = _layers(rule, official)
         names = [[name.format(layer=i) for name in rule.official_names] for i in layers]
+        used.update(name for row in names for name in row if name in official)
         absent = [name for row in names for name in row if name not in official]
         if absent or not names:
             missing += absent or list(rule.official_names)
             continue
         rows = [rule.transform.to_vlx(*[official[name] for name in row]) for row in names]
-        used.update(name for row in names for name in row)
         values = rows[0] if layers == [""] else [_stack(column) for column in zip(*rows)]
         result.update(zip(rule.vlx_paths, values, strict=True))
     _complain("official", missing, set(official) - used)
@@ -77,12 +77,12 @@ def to_official(table: Sequence[Rule], params: Flat) -> dict[str, Any]:
     """
     used, missing, result = set(), [], {}
     for rule in table:
+        used.update(path for path in rule.vlx_paths if path in params)
         absent = [path for path in rule.vlx_paths if path not in params]
         if absent:
             missing += absent
             continue
         values = [params[path] for path in rule.vlx_paths]
-        used.update(rule.vlx_paths)
         stacked = any("{layer}" in name for name in rule.official_names)
         layers = range(values[0].shape[0]) if stacked else [""]
         for i in layers:

@@ -117,9 +117,11 @@ class Attention(nn.Module):
         """Queries times their temperature, keys of unit length, and the scale that is left: 1."""
         log_scale = self.param("logit_scale", init.constant(np.log(10.0)), (self.heads,))
         factor = jnp.exp(jnp.minimum(log_scale, LARGEST_LOGIT_SCALE))[:, None]
-        return (unit(q) * factor).astype(q.dtype), unit(k).astype(k.dtype), 1.0
+        q, k = unit(q).astype(q.dtype), unit(k).astype(k.dtype)
+        return q * factor.astype(q.dtype), k, 1.0
 
 
+@jax.checkpoint  # keeps x as it came for the backward pass, no float32 copies
 def unit(x: Array, epsilon: float = 1e-12) -> Array:
     """x scaled to unit length over the last axis, in float32; zero stays zero.
 

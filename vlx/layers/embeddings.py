@@ -58,10 +58,10 @@ class Tokens(nn.Module):
         return table if self.padding is None else table.at[self.padding].set(0)
 
     def __call__(self, ids: Array) -> Array:
-        x = jnp.take(self.embedding, ids, axis=0)
+        x = jnp.take(self.embedding, ids, axis=0).astype(self.dtype)
         if self.padding is not None:
             x = jnp.where((ids == self.padding)[..., None], jax.lax.stop_gradient(x), x)
-        return x.astype(self.dtype)
+        return x
 
     def logits(self, x: Array) -> Array:
         """Products of x with every row of the table: [B, T, D] -> [B, T, V]."""

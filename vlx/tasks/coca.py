@@ -14,8 +14,8 @@ from vlx.layers.pixels import normalise
 from vlx.layers.text import TextConfig
 from vlx.models.clip import Scale
 from vlx.models.coca import CONFIGS, Coca, CocaConfig
-from vlx.objectives.captioning import captioning, next_words
 from vlx.objectives import streaming
+from vlx.objectives.captioning import captioning, next_words
 from vlx.objectives.contrastive import contrastive_by_rank
 from vlx.objectives.cross_entropy import cross_entropy
 from vlx.objectives.ranks import by_rank
@@ -58,6 +58,8 @@ class CocaLoss:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose from {allowed}.")
+        if not (self.contrastive or self.captioning):
+            raise ValueError("contrastive and captioning are both 0; the paper's are 1 and 2.")
         if self.negatives == "local" and self.ranks == 1:
             raise ValueError("negatives='local' needs ranks > 1: a rank is what is local.")
         if self.form == "sigmoid" and self.negatives == "local":
@@ -119,7 +121,12 @@ class CocaTask(Task):
     @classmethod
     def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "CocaTask":
         """The task of a run's `model` and `loss` sections."""
-        return cls(configure(model), build(CocaLoss, loss, "config.loss"))
+        config, loss = configure(model), build(CocaLoss, loss, "config.loss")
+        if loss.form == "sigmoid" and loss.contrastive and config.logit_bias is None:
+            raise UserError(
+                "config.loss.form='sigmoid' needs a bias: set config.model.logit_bias=-10.0."
+            )
+        return cls(config, loss)
 
     def sections(self) -> dict[str, Any]:
         return {"model": to_dict(self.config), "loss": to_dict(self.loss)}
@@ -157,17 +164,21 @@ class CocaTask(Task):
     @property
     def left_out(self) -> tuple[str, ...]:
         """A term of weight 0 is not computed; what only it reads has no part in the stage."""
-        loss, text = self.loss, self.config.text
+        loss, vision, text = self.loss, self.config.vision, self.config.text
         patterns = [] if loss.form == "sigmoid" and loss.contrastive else ["logit_bias"]
         if not loss.contrastive:
             patterns += ["logit_scale", r"(image|text)/projection/.*", r"text/hidden/.*"]
             patterns += [r"image/contrastive_(pooler|norm)/.*"]
             if isinstance(text, TextConfig) and not text.norm_tokens:
                 patterns.append(r"text/norm/.*")
+            if vision.norm_after_pooling and not vision.attentional:
+                patterns.append(r"image/norm/.*")
         if not loss.captioning:
             patterns += [r"decoder/.*", r"head/.*"]
-            if self.config.vision.pooling == "parallel":
+            if vision.pooling == "parallel":
                 patterns.append(r"image/pooler/.*")
+                if vision.pooler.norm_after:
+                    patterns.append(r"image/norm/.*")
         return tuple(patterns)
 
     def embed(self, params, buffers, batch, step, rngs) -> Outputs:

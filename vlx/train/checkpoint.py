@@ -1,7 +1,10 @@
 """Checkpoints: the training state and the data position, written aside and renamed when whole."""
 
 import errno
+import math
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as policies
 
+from vlx.config import nearest
 from vlx.errors import UserError
 from vlx.train.config import CheckpointConfig
 
@@ -19,31 +23,36 @@ class Checkpoints:
     """The checkpoints of a run folder, by step; saving goes on while training does."""
 
     def __init__(self, workdir: Path, config: CheckpointConfig, read_only: bool = False):
-        self._folder = Path(workdir).absolute() / FOLDER
+        self._folder, self._config = Path(workdir).absolute() / FOLDER, config
         keep = [policies.LatestN(config.keep)]
         if config.keep_every:
             keep.append(policies.EveryNSteps(config.keep_every))
         if config.best:
-            # orbax keeps the highest n, `reverse` the lowest; a save without the metric is no best
+            # a save without the metric is no best
             keep.append(
                 policies.BestN(
-                    get_metric_fn=lambda metrics: metrics[config.best],
-                    reverse=config.best_mode == "min",
-                    n=1,
-                    keep_checkpoints_without_metrics=False,
+                    get_metric_fn=self._goodness, n=1, keep_checkpoints_without_metrics=False
                 )
             )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policies.AnyPreservationPolicy(keep),
+            # Without a best_fn orbax does not store metrics, and a resumed run forgets its best.
+            best_fn=self._goodness if config.best else None,
             cleanup_tmp_directories=not read_only,
             create=not read_only,
             read_only=read_only,
         )
-        self._best = config.best
         try:
             self._manager = ocp.CheckpointManager(self._folder, options=options)
         except OSError as error:
             raise _disk_error(self._folder, error) from error
+
+    def _goodness(self, metrics: Mapping[str, float]) -> float:
+        """The metric that `best` names, higher for better; NaN is worst, as is none."""
+        value = metrics.get(self._config.best, math.nan)
+        if math.isnan(value):
+            return -math.inf
+        return value if self._config.best_mode == "max" else -value
 
     @property
     def latest(self) -> int | None:
@@ -64,11 +73,13 @@ class Checkpoints:
         return steps[-1] if step is None else step
 
     def save(self, step: int, state: Any, position: int, metrics: dict[str, float]) -> None:
-        """Starts writing; waits only for the save before it. Saving a step again does nothing."""
+        """Starts writing; waits only for the save before it. Saving a step again does nothing.
+
+        Raises UserError, when all is saved, if the metrics lack the one that `best` names.
+        """
         if step in self._manager.all_steps():
             return
-        if self._best and self._best not in metrics:
-            metrics = {}
+        best = self._config.best
         try:
             self._manager.save(
                 step,
@@ -76,10 +87,12 @@ class Checkpoints:
                     state=ocp.args.StandardSave(state),
                     data=ocp.args.JsonSave({"example": position}),
                 ),
-                metrics=metrics or None,
+                metrics=metrics if best in metrics else None,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _disk_error(self._folder, error) from error
+        if best and metrics and best not in metrics:
+            raise UserError(f"checkpoint.best={best!r} is no metric; {nearest(best, metrics)}")
 
     def restore(self, step: int, like: Any) -> tuple[Any, int]:
         """The state and the data position of `step`; `like` gives shapes, dtypes and shardings.
@@ -117,7 +130,7 @@ class Checkpoints:
         """Returns when everything is on disk."""
         try:
             self._manager.wait_until_finished()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _disk_error(self._folder, error) from error
 
     def close(self) -> None:
@@ -130,10 +143,17 @@ def _name(keys) -> str:
     return re.sub(r"^params/", "", "/".join(words))
 
 
-def _disk_error(folder: Path, error: OSError) -> Exception:
-    """What a user can mend about a disk; other errors stay what they are."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _disk_error(folder: Path, error: OSError | ValueError) -> Exception:
+    """What a user can mend about a disk; other errors stay what they are.
+
+    tensorstore, which writes the arrays, raises ValueError with the number in its message.
+    """
+    told = re.search(r"os_error_code='(\d+)'", str(error))
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{folder}: the disk is full. Free some space, then run the same command.")
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
-        return UserError(f"{folder} cannot be written: {error.strerror}. Give another --workdir.")
+    if number in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        return UserError(
+            f"{folder} cannot be written: {os.strerror(number)}. Give another --workdir."
+        )
     return error

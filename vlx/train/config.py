@@ -27,6 +27,8 @@ class CheckpointConfig:
     def __post_init__(self):
         if self.best_mode not in ("max", "min"):
             raise ValueError(f"best_mode={self.best_mode!r}: choose max or min.")
+        if self.keep < 1:
+            raise ValueError(f"keep={self.keep} must be at least 1: a run resumes from the latest.")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class LogConfig:
     every: int = 10  # steps
     tensorboard: bool = True
     wandb: str = ""  # project; empty: off
+
+    def __post_init__(self):
+        if self.every < 1:
+            raise ValueError(f"every={self.every} must be at least 1.")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ PEAKS = {
     "v4": 275e12,
     "v5 lite": 197e12,
     "v5e": 197e12,
-    "v5p": 459e12,
+    "v5": 459e12,  # also "v5p"; the smaller ones stand above
     "v6 lite": 918e12,
     "v6e": 918e12,
 }
@@ -29,7 +29,7 @@ def peak_flops(device: jax.Device) -> float | None:
 
 
 def count(function: Callable, *args) -> int:
-    """FLOPs of all matrix products and convolutions of `function`, loops counted in full.
+    """FLOPs of all matrix products of `function`, loops counted in full.
 
     args: arrays or shapes. XLA's own count takes the body of a loop once.
     """

@@ -29,17 +29,19 @@ class MetricsFile:
 
         They were written after the checkpoint, and will be written again, just the same.
         """
-        kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= step]
         fresh = self._path.with_suffix(".tmp")
-        fresh.write_text("".join(f"{line}\n" for line in kept))
-        os.replace(fresh, self._path)
-        self._file = self._path.open("a")
+        try:
+            kept = [line for line in _whole_lines(self._path) if json.loads(line)["step"] <= step]
+            fresh.write_text("".join(f"{line}\n" for line in kept))
+            os.replace(fresh, self._path)
+            self._file = self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
 
     def write(self, step: int, metrics: Metrics) -> None:
         values = {name: _number(value) for name, value in metrics.items()}
         try:
-            self._file.write(json.dumps({"step": step, **values}) + "\n")
-            self._file.flush()
+            self._file.write(json.dumps({"step": step, **values}).encode() + b"\n")
         except OSError as error:
             raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
 
@@ -81,7 +83,7 @@ class Logger:
         """Opens everything for a run that continues after `step`."""
         self._file.start(step)
         if self._config.tensorboard:
-            self._mirrors.append(_TensorBoard(self._workdir / "tensorboard"))
+            self._mirrors.append(_TensorBoard(self._workdir / "tensorboard", step))
         if self._config.wandb:
             self._mirrors.append(_WeightsAndBiases(self._config.wandb, self._workdir))
         if self._console.is_terminal and not self._quiet:
@@ -133,10 +135,11 @@ class Logger:
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, step: int):
         from tensorboardX import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder))
+        # What was written after `step` is no longer shown.
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, step: int, metrics: Metrics) -> None:
         for name, value in metrics.items():

@@ -14,20 +14,20 @@ import jax
 import numpy as np
 
 from vlx.data import train_batches
-from vlx.errors import UserError
+from vlx.errors import DONE, INTERRUPTED, UserError
 from vlx.train import flops
 from vlx.train.checkpoint import Checkpoints
 from vlx.train.log import Logger
 from vlx.train.setup import Setup
 from vlx.train.state import TrainState, averaged_params
 
-DONE, INTERRUPTED = 0, 75  # exit codes
-
 Evaluator = Callable[[object], Mapping[str, float]]  # params -> metrics
 
 
 class Signals:
     """Remembers a request to stop, so that the step in progress can finish."""
+
+    NOTE = b"Stopping after the step in progress and a checkpoint; a second signal does not wait.\n"
 
     def __init__(self):
         self.received = False
@@ -43,6 +43,7 @@ class Signals:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.received = True
+        os.write(2, self.NOTE)  # print could be interrupted within a print
 
     def __exit__(self, *_):
         for number, handler in self._previous.items():
@@ -190,8 +191,8 @@ def _check_skipped(setup, checkpoints, state, position, previous, done) -> None:
     checkpoints.wait()
     raise UserError(
         f"The gradient was not finite for {in_a_row} steps in a row (max_skipped={most}). The "
-        f"parameters before them are saved as step {done} of {setup.workdir}. Lower optimizer.lr, "
-        "set optimizer.clip, or look at the data."
+        f"parameters before them are saved as step {done} of {setup.workdir}. Look at the data, or "
+        "start another --workdir with a lower optimizer.lr or with optimizer.clip."
     )
 
 

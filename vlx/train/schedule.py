@@ -12,11 +12,11 @@ class ScheduleConfig:
     """Warm-up, a shape, and an optional cool-down. Steps below 1 are shares of the whole run."""
 
     name: str = "cosine"  # cosine, linear, polynomial, rsqrt or constant
-    warmup: float = 0  # steps of linear growth
-    cooldown: float = 0  # last steps, of decay to `end`
+    warmup: float = 0.0  # steps of linear growth
+    cooldown: float = 0.0  # last steps, of decay to `end`
     end: float = 0.0  # final rate of linear, polynomial and the cool-down
     power: float = 1.0  # of polynomial and the cool-down
-    timescale: float = 10000  # of rsqrt, in steps
+    timescale: float = 10_000.0  # of rsqrt, in steps
 
 
 def _cosine(c, peak, step, steps):

@@ -50,7 +50,7 @@ class Setup:
                 f"set tokenizer.length={longest} or model.text_length={c.tokenizer.length}."
             )
         learning_rate(c.optimizer.schedule, c.optimizer.lr, c.steps, 0)
-        assert self.optimizer and self.scales
+        _ = self.optimizer, self.scales  # which refuse what they cannot do
 
     def check_tokenizer(self) -> None:
         """Refuses a tokenizer with more words than the model has rows."""

@@ -12,7 +12,6 @@ from vlx.parallel.mesh import batch_sharding
 from vlx.train.partition import flatten
 from vlx.train.setup import Setup
 
-
 WIDTH = 140  # characters
 
 
@@ -50,9 +49,10 @@ def _cost(setup: Setup, params) -> list[str]:
     flops = setup.flops(batch)
     rows = math.prod(batch_sharding(mesh).shard_shape((c.batch.size,)))
     size = "x".join(str(n) for n in mesh.devices.shape)
+    kind = mesh.devices.flat[0].device_kind
     return [
         f"parameters     {total:,}",
-        f"mesh           {size} ({' x '.join(mesh.axis_names)}) of {mesh.devices.flat[0].device_kind}",
+        f"mesh           {size} ({' x '.join(mesh.axis_names)}) of {kind}",
         f"batch          {c.batch.size}, {rows} a device, {c.batch.micro_batches} micro-batches",
         f"state          {held / 2**20:,.1f} MiB a device (parameters, moments, average)",
         f"step           {flops / 1e9:,.1f} GFLOP, {flops / c.batch.size / 1e9:,.2f} an example",

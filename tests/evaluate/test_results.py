@@ -1,0 +1,22 @@
+"""Results: kept as numbers, shown with what guessing would reach."""
+
+import json
+
+from rich.console import Console
+
+from vlx.evaluate.results import show, write
+
+RESULTS = {"retrieval": {"image_to_text_r1": 0.25, "image_to_text_median": 6.0, "chance": 0.125}}
+
+
+def test_file_holds_what_was_measured(tmp_path):
+    path = write(tmp_path, 30, "val", RESULTS)
+    assert path == tmp_path / "evaluations" / "val-30.json"
+    assert json.loads(path.read_text()) == {"step": 30, "split": "val", "results": RESULTS}
+
+
+def test_table_shows_chance_beside_first_ranks(capsys):
+    show(RESULTS, "a run", Console(width=80))
+    lines = capsys.readouterr().out.splitlines()
+    assert [("25.0%" in x and "12.5%" in x) for x in lines if "r1" in x] == [True]
+    assert [("12.5%" in x) for x in lines if "median" in x] == [False]

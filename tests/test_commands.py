@@ -1,0 +1,143 @@
+"""train.py and eval.py from outside: exit codes, and what stands on stdout and stderr."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_run import lines, settings, write_pictures
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 120  # seconds
+
+
+def command(name: str, *flags: str) -> list[str]:
+    return [sys.executable, str(ROOT / name), *flags]
+
+
+def environment() -> dict[str, str]:
+    """One device, and programs compiled once for all tests."""
+    import jax
+
+    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    return os.environ | cache | {"XLA_FLAGS": "", "PYTHONWARNINGS": "default"}
+
+
+def call(name: str, *flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(name, *flags), env=environment(), capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("recipe")
+    pictures = write_pictures(folder / "pictures")
+    values = settings(pictures, steps=40, checkpoint={"every": 10}, evaluate={"every": 0})
+    path = folder / "recipe.py"
+    path.write_text(
+        "from ml_collections import ConfigDict\n\n\n"
+        f"def get_config():\n    return ConfigDict({values!r})\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("train.py", ("--config=nowhere.py", "--workdir=RUN"), "nowhere.py: there is no such file"),
+        ("train.py", ("--config=RECIPE",), "Give a folder for the run: --workdir=runs/a"),
+        (
+            "train.py",
+            ("--config=RECIPE", "--workdir=RUN", "--config.optimizer.lrs=1"),
+            "config.optimizer.lrs is unknown; did you mean 'lr'?",
+        ),
+        (
+            "train.py",
+            ("--config=RECIPE", "--workdir=RUN", "--config.data.path=nowhere"),
+            "nowhere",
+        ),
+        ("eval.py", ("--workdir=RUN",), "holds no config.json: it is not the folder of a run"),
+    ],
+)
+def test_a_mistake_ends_with_one_message_and_code_2(tmp_path, recipe, name, flags, message):
+    words = [f.replace("RECIPE", str(recipe)).replace("RUN", str(tmp_path / "run")) for f in flags]
+    done = call(name, *words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_trace(tmp_path):
+    done = call("train.py", "--config=nowhere.py", f"--workdir={tmp_path}", "--debug")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_dry_run_prints_the_cost_and_makes_nothing(tmp_path, recipe):
+    done = call("train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "image/patches/projection/kernel" in done.stdout
+    for word in ("parameters ", "MiB a device", "GFLOP", "320 examples"):
+        assert word in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, recipe) -> Path:
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    done = call("train.py", f"--config={recipe}", f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # what libraries say of themselves is not for users
+    assert all(line.startswith("step ") for line in done.stdout.splitlines())
+    return workdir
+
+
+def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished):
+    words = command("train.py", f"--config={recipe}", f"--workdir={tmp_path}")
+    process = subprocess.Popen(
+        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + PATIENCE
+    while not lines(tmp_path) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 75, err
+    assert "Stopped by a signal after step" in out
+    assert err.splitlines() == [
+        "Stopping after the step in progress and a checkpoint; a second signal does not wait."
+    ]
+    again = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert f"Resuming {tmp_path} after step" in again.stdout
+    assert lines(tmp_path) == lines(finished)
+
+
+def test_eval_needs_nothing_but_the_run(finished):
+    done = call("eval.py", f"--workdir={finished}", "--names=retrieval", "--step=30")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "image_to_text_r1" in done.stdout
+    (path,) = (finished / "evaluations").glob("val-30.json")
+    assert json.loads(path.read_text())["results"].keys() == {"retrieval"}
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--names=retrival", "did you mean 'retrieval'?"),
+        ("--step=7", "has no step 7; there are [30, 40]"),
+    ],
+)
+def test_eval_refuses_what_the_run_has_not(finished, flag, message):
+    done = call("eval.py", f"--workdir={finished}", flag)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1

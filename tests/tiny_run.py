@@ -1,0 +1,100 @@
+"""A run of a few seconds: a CoCa of a few thousand parameters on a handful of noisy squares."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from data.pictures import encoded, picture
+
+from vlx import cli
+from vlx.config import build
+from vlx.evaluate import build_evaluators
+from vlx.parallel.mesh import make_mesh
+from vlx.train.config import RunConfig
+from vlx.train.log import TIMINGS, Logger, read_metrics
+from vlx.train.loop import train
+from vlx.train.setup import Setup, resolved
+
+TOWER = {"width": 16, "layers": 1, "heads": 2, "hidden": 24}
+MODEL = {
+    "preset": "tiny",
+    "image_size": 16,
+    "vocabulary": 64,
+    "text_length": 12,
+    "vision": {"encoder": TOWER, "pooler": {"heads": 2, "queries": 3}},
+    "text": {"encoder": TOWER},
+    "decoder": {"encoder": TOWER},
+    "embedding": 16,
+    "compute": {"scan": False},
+}
+COMPILED = ("mesh", "task", "partition", "optimizer", "scales", "abstract_state", "step")
+NAMES = ("frog", "ship", "horse", "cat", "dog")
+
+
+def write_pictures(folder: Path) -> Path:
+    """Parquet files: 29 labelled pictures to train on, 13 to measure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, first, count in (("train", 0, 29), ("val", 100, 13)):
+        numbers = range(first, first + count)
+        columns = {
+            "image": [encoded(picture(n, 19, 17)) for n in numbers],
+            "label": pa.array([n % 5 for n in numbers], pa.int32()),
+            "text": [f"picture {n} of a {NAMES[n % 5]}" for n in numbers],
+        }
+        pq.write_table(pa.table(columns), folder / f"{split}.parquet")
+    (folder / "classnames.txt").write_text("\n".join(NAMES) + "\n")
+    return folder
+
+
+def settings(pictures: Path, **changes) -> dict:
+    """A recipe's values; `changes` are groups whose values are added."""
+    given = {
+        "task": "coca",
+        "steps": 9,
+        "model": MODEL,
+        "data": {"source": "parquet", "path": str(pictures), "threads": 0},
+        "tokenizer": {"vocab_size": 64, "length": 12},
+        "batch": {"size": 8},
+        "optimizer": {"lr": 1e-2, "ema": 0.9, "weight_decay": 0.1},
+        "evaluate": {"every": 4, "batch_size": 8},
+        "checkpoint": {"every": 6},
+        "log": {"every": 1, "tensorboard": False},
+    }
+    for name, value in changes.items():
+        given[name] = given.get(name, {}) | value if isinstance(value, dict) else value
+    return given
+
+
+def config(pictures: Path, **changes) -> RunConfig:
+    return resolved(build(RunConfig, settings(pictures, **changes)))
+
+
+def ready(workdir: Path, c: RunConfig, devices: int = 2, like: Setup | None = None) -> Setup:
+    """A run on so many devices; with the compiled parts of `like`, which must mean the same."""
+    setup = Setup(c, workdir)
+    if like is None:
+        vars(setup)["mesh"] = make_mesh(c.mesh, jax.devices()[:devices])
+    else:
+        vars(setup).update({name: getattr(like, name) for name in COMPILED})
+    return setup
+
+
+def run(setup: Setup, evaluators=None, logger=Logger) -> int:
+    """Trains as train.py does; the exit code."""
+    workdir, c = setup.workdir, setup.config
+    cli.prepare_folder(workdir, c)
+    setup.check()
+    evaluators = build_evaluators(setup) if evaluators is None else evaluators
+    return train(setup, evaluators, logger(workdir, c.log, c.steps))
+
+
+def lines(workdir: Path) -> list[dict]:
+    """Everything that was logged but timings."""
+    read = read_metrics(workdir / "metrics.jsonl")
+    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in read]
+
+
+def bits(tree) -> list[bytes]:
+    return [np.asarray(x).tobytes() for x in jax.tree.leaves(tree)]

@@ -1,0 +1,49 @@
+"""What has to be settled before JAX looks for devices."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
+
+def start(deterministic: bool = False) -> None:
+    """Joins the processes of a run, and keeps compiled programs for the next one.
+
+    Call it once, before the first use of a device. `deterministic`: on GPUs, only kernels that
+    repeat bit for bit; CPUs and TPUs always do.
+    """
+    if deterministic:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+    keep_compiled_programs()
+    if has_several_processes(os.environ):
+        jax.distributed.initialize(**_explicit(os.environ))
+
+
+def _explicit(environment: Mapping[str, str]) -> dict[str, int]:
+    """What JAX does not read from the environment itself."""
+    names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
+    return {name: int(environment[key]) for name, key in names.items() if key in environment}
+
+
+def keep_compiled_programs() -> None:
+    """Compiled programs go to ~/.cache/vlx/xla, unless JAX_COMPILATION_CACHE_DIR says where."""
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(cache / "vlx" / "xla"))
+
+
+def has_several_processes(environment: Mapping[str, str]) -> bool:
+    """Whether the environment describes a run of several processes.
+
+    - explicit: JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID;
+    - Slurm: a job step (`srun`) of several tasks;
+    - TPU pods: several workers' host names.
+    """
+    if "JAX_COORDINATOR_ADDRESS" in environment:
+        return True
+    if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return True
+    return "," in environment.get("TPU_WORKER_HOSTNAMES", "")
