@@ -24,6 +24,7 @@ def main(argv: list[str]) -> int:
     from vlx.errors import UserError
     from vlx.evaluate import build_evaluators
     from vlx.evaluate.results import show, write
+    from vlx.parallel.start import start
     from vlx.train.checkpoint import Checkpoints
     from vlx.train.setup import Setup
     from vlx.train.state import averaged_params
@@ -32,6 +33,7 @@ def main(argv: list[str]) -> int:
         raise UserError("Give the folder of a run: --workdir=runs/a.")
     workdir = Path(FLAGS.workdir)
     config = cli.read_run(workdir)
+    start(config.deterministic)
     setup = Setup(config, workdir)
     evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
     checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)

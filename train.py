@@ -18,14 +18,19 @@ FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> int:
+    import jax
+
     from vlx.errors import UserError
     from vlx.evaluate import build_evaluators
+    from vlx.parallel.start import start
     from vlx.train.log import Logger
     from vlx.train.loop import train
     from vlx.train.setup import Setup, resolved
     from vlx.train.summary import summarise
 
-    config = resolved(cli.read_config())
+    config = cli.read_config()
+    start(config.deterministic)
+    config = resolved(config)
     if FLAGS.dry_run:
         summarise(Setup(config, Path(FLAGS.workdir or ".")))
         return 0
@@ -34,7 +39,7 @@ def main(argv: list[str]) -> int:
     setup = Setup(config, Path(FLAGS.workdir))
     setup.check()
     cli.prepare_folder(setup.workdir, config)
-    logger = Logger(setup.workdir, config.log, config.steps)
+    logger = Logger(setup.workdir, config.log, config.steps, quiet=jax.process_index() > 0)
     return train(setup, build_evaluators(setup), logger)
 
 

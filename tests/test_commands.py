@@ -141,3 +141,16 @@ def test_eval_refuses_what_the_run_has_not(finished, flag, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_before_there_is_anything_to_save_ends_a_command_too(number):
+    script = (
+        "import os, signal; from vlx import cli; cli.define_common(); "
+        f"cli.main(lambda argv: os.kill(os.getpid(), signal.{number}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 75
+    assert done.stderr == "error: stopped by a signal.\n"

@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from vlx.config import build, plain, to_dict
 from vlx.errors import INTERRUPTED, USER_ERROR, UserError
+from vlx.parallel.start import wait_for_all
 from vlx.train.config import RunConfig
 
 FLAGS = flags.FLAGS
@@ -134,8 +136,10 @@ def prepare_folder(workdir: Path, config: RunConfig) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         _check_config(workdir / "config.json", config)
-        _write_json(workdir / "config.json", to_dict(config))
-        _write_json(workdir / "environment.json", environment())
+        wait_for_all("config checked")
+        if jax.process_index() == 0:
+            _write_json(workdir / "config.json", to_dict(config))
+            _write_json(workdir / "environment.json", environment())
     except OSError as error:
         raise UserError(f"--workdir={workdir} cannot be written: {error.strerror}.") from error
 
@@ -180,7 +184,6 @@ def _write_json(path: Path, value: object) -> None:
 
 def environment() -> dict[str, object]:
     """What a run was made with: versions, devices, command."""
-    import jax
 
     def installed(name: str) -> str:
         try:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import numpy as np
+
 from vlx.config import nearest
 from vlx.data import classification_source, evaluation_batches
 from vlx.errors import UserError
@@ -31,9 +34,11 @@ class Context:
         c = self.setup.config
         size, most = c.evaluate.batch_size, c.evaluate.examples or len(source)
         transform = self.setup.transforms[1]
-        with evaluation_batches(source, transform, size, c.data) as batches:
+        host, hosts = jax.process_index(), jax.process_count()
+        own = np.arange(size // hosts) + host * (size // hosts)  # this host's rows of a batch
+        with evaluation_batches(source, transform, size, c.data, host, hosts) as batches:
             for first, batch in zip(range(0, most, size), batches, strict=False):
-                batch["weight"][most - first :] = 0
+                batch["weight"][first + own >= most] = 0
                 yield batch
 
 
@@ -79,7 +84,7 @@ def build_evaluators(
     check_batch(c.evaluate.batch_size, 1, setup.mesh, key="evaluate.batch_size")
     setup.check_tokenizer()
     encoder = Encoder(
-        setup.task, setup.tokenizer, c.tokenizer.length, c.evaluate.batch_size, setup.place
+        setup.task, setup.tokenizer, c.tokenizer.length, c.evaluate.batch_size, setup.mesh
     )
     context = Context(setup, split or c.data.eval_split, encoder)
     return {name: lambda params, run=EVALUATORS[name]: run(context, params) for name in names}

@@ -9,12 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from vlx.data import Tokenizer
 from vlx.layers.pixels import normalise
+from vlx.parallel.mesh import batch_sharding, place_rows, replicated
+from vlx.parallel.start import from_all_processes
 from vlx.tasks import Task
-
-Place = Callable[[Mapping[str, np.ndarray]], Mapping[str, jax.Array]]
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,18 @@ class Encoder:
     tokenizer: Tokenizer
     length: int  # of texts
     batch_size: int
-    place: Place  # a batch to the devices
+    mesh: Mesh
     _compiled: dict[str, Callable] = field(default_factory=dict)
 
     def images(self, params: Any, batches: Iterable[Mapping]) -> tuple[np.ndarray, dict]:
         """Unit vectors [N, E] and the other fields of all real examples, in order."""
         vectors, rest = [], []
         for batch in batches:
-            real = batch["weight"] > 0
-            placed = self.place({"image": batch["image"]})
-            vectors.append(np.asarray(self._function("image")(params, placed["image"]))[real])
-            rest.append({name: x[real] for name, x in batch.items() if name != "image"})
+            image = place_rows(batch["image"], self.mesh)
+            fields = {name: from_all_processes(x) for name, x in batch.items() if name != "image"}
+            real = fields["weight"] > 0
+            vectors.append(np.asarray(self._function("image")(params, image))[real])
+            rest.append({name: x[real] for name, x in fields.items()})
         fields = {name: np.concatenate([r[name] for r in rest]) for name in rest[0]}
         return np.concatenate(vectors), fields
 
@@ -50,8 +52,8 @@ class Encoder:
             rows = ids[start : start + size]
             # A last batch of another size would be compiled anew.
             padded = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
-            placed = self.place({"text": padded})
-            vectors.append(np.asarray(self._function("text")(params, placed["text"]))[: len(rows)])
+            text = jax.device_put(padded, batch_sharding(self.mesh))
+            vectors.append(np.asarray(self._function("text")(params, text))[: len(rows)])
         return np.concatenate(vectors)
 
     def _function(self, kind: str) -> Callable:
@@ -65,5 +67,7 @@ class Encoder:
             def encode_text(params, text):
                 return model.apply({"params": params}, text, method="encode_text")
 
-            self._compiled[kind] = jax.jit(encode_image if kind == "image" else encode_text)
+            encode = encode_image if kind == "image" else encode_text
+            # On every device, so that every process can read all vectors.
+            self._compiled[kind] = jax.jit(encode, out_shardings=replicated(self.mesh))
         return self._compiled[kind]

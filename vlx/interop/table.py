@@ -64,7 +64,9 @@ def to_vlx(table: Sequence[Rule], official: Flat) -> dict[str, Any]:
             missing += absent or list(rule.official_names)
             continue
         rows = [rule.transform.to_vlx(*[official[name] for name in row]) for row in names]
-        values = rows[0] if layers == [""] else [_stack(column) for column in zip(*rows)]
+        values = (
+            rows[0] if layers == [""] else [_stack(column) for column in zip(*rows, strict=True)]
+        )
         result.update(zip(rule.vlx_paths, values, strict=True))
     _complain("official", missing, set(official) - used)
     return result

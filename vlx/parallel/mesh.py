@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -47,6 +49,12 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
+
+
+def place_rows(tree: Any, mesh: Mesh) -> Any:
+    """A process's rows of NumPy arrays as parts of arrays over all devices, cut along the batch."""
+    put = partial(jax.make_array_from_process_local_data, batch_sharding(mesh))
+    return jax.tree.map(put, tree)
 
 
 def check_batch(size: int, micro_batches: int, mesh: Mesh, key: str = "batch.size") -> None:

@@ -1,10 +1,12 @@
-"""What has to be settled before JAX looks for devices."""
+"""The processes of a run: how they start, and the little that they tell each other."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -26,6 +28,24 @@ def _explicit(environment: Mapping[str, str]) -> dict[str, int]:
     """What JAX does not read from the environment itself."""
     names = {"num_processes": "JAX_NUM_PROCESSES", "process_id": "JAX_PROCESS_ID"}
     return {name: int(environment[key]) for name, key in names.items() if key in environment}
+
+
+def wait_for_all(purpose: str) -> None:
+    """Returns when every process of the run has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(purpose)
+
+
+def any_process(value: bool) -> bool:
+    """Whether the value is true in any process; all processes must ask."""
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.process_allgather(np.asarray(value)).any())
+
+
+def from_all_processes(x: np.ndarray) -> np.ndarray:
+    """The rows of all processes, in order: [b, ...] -> [B, ...]."""
+    return x if jax.process_count() == 1 else multihost_utils.process_allgather(x, tiled=True)
 
 
 def keep_compiled_programs() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +103,7 @@ class CocaTask(Task):
     fields = ("image", "text", "text_mask", "weight")
     evaluators = ("zero_shot", "retrieval")
     rngs = ("dropout", "patches")
-    layer_groups = {
+    layer_groups: ClassVar[dict[str, LayerGroups]] = {
         "image": LayerGroups(
             embeddings=r"image/(patches/.*|class_token|positions|input_norm/.*)",
             stack=r"image/encoder/layers/.*",

@@ -69,7 +69,10 @@ def _number(value) -> float | str:
 
 
 class Logger:
-    """Metrics to the file, TensorBoard and Weights & Biases; progress to the terminal."""
+    """Metrics to the file, TensorBoard and Weights & Biases; progress to the terminal.
+
+    A quiet one does nothing: of several processes, only the first writes.
+    """
 
     def __init__(self, workdir: Path, config: LogConfig, steps: int, quiet: bool = False):
         self._steps, self._quiet = steps, quiet
@@ -81,12 +84,14 @@ class Logger:
 
     def start(self, step: int) -> None:
         """Opens everything for a run that continues after `step`."""
+        if self._quiet:
+            return
         self._file.start(step)
         if self._config.tensorboard:
             self._mirrors.append(_TensorBoard(self._workdir / "tensorboard", step))
         if self._config.wandb:
             self._mirrors.append(_WeightsAndBiases(self._config.wandb, self._workdir))
-        if self._console.is_terminal and not self._quiet:
+        if self._console.is_terminal:
             self._progress = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -107,6 +112,8 @@ class Logger:
 
     def metrics(self, step: int, metrics: Metrics) -> None:
         """Writes one set of numbers of a step, everywhere."""
+        if self._quiet:
+            return
         self._file.write(step, metrics)
         for mirror in self._mirrors:
             mirror.write(step, metrics)

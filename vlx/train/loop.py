@@ -15,6 +15,7 @@ import numpy as np
 
 from vlx.data import train_batches
 from vlx.errors import DONE, INTERRUPTED, UserError
+from vlx.parallel.start import any_process
 from vlx.train import flops
 from vlx.train.checkpoint import Checkpoints
 from vlx.train.log import Logger
@@ -148,17 +149,20 @@ def _steps(setup, evaluators, logger, checkpoints, state, batches, signals) -> i
             _check_skipped(setup, checkpoints, state, batches.position, previous, done)
         previous = metrics
 
-        if done % c.log.every == 0 or done == c.steps:
+        logs = done % c.log.every == 0 or done == c.steps
+        if logs:
             values = {name: float(value) for name, value in jax.device_get(metrics).items()}
             del values["skipped_in_a_row"]
             values["learning_rate"] = float(setup.rate(step))
+            if c.data.on_error == "skip":
+                values["skipped_records"] = batches.skipped
             logger.metrics(done, values | meter.report())
         if _is_due(done, c.evaluate.every, c.steps):
             evaluated = _evaluate(setup, evaluators, state)
             if evaluated:
                 logger.metrics(done, evaluated)
             meter.restart()
-        stop = signals.received
+        stop = _must_stop(signals, logs)
         if _is_due(done, c.checkpoint.every, c.steps) or stop:
             checkpoints.save(done, state, batches.position, evaluated)
             meter.restart()
@@ -167,6 +171,16 @@ def _steps(setup, evaluators, logger, checkpoints, state, batches, signals) -> i
             logger.say(f"Stopped by a signal after step {done}; the same command resumes.")
             return INTERRUPTED
     return DONE
+
+
+def _must_stop(signals: Signals, logs: bool) -> bool:
+    """Whether to stop after this step, on all hosts alike.
+
+    Several hosts ask each other only where they wait for the device anyway.
+    """
+    if jax.process_count() == 1:
+        return signals.received
+    return logs and any_process(signals.received)
 
 
 def _is_due(done: int, every: int, steps: int) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from vlx.data import (
 )
 from vlx.errors import UserError
 from vlx.parallel import layout
-from vlx.parallel.mesh import batch_sharding, check_batch, make_mesh, replicated
+from vlx.parallel.mesh import check_batch, make_mesh, place_rows, replicated
 from vlx.tasks import Task, build_task
 from vlx.train import flops, optimizer
 from vlx.train.config import RunConfig
@@ -151,8 +151,7 @@ class Setup:
 
     def place(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, jax.Array]:
         """A host's rows on the devices, cut along the batch."""
-        put = partial(jax.make_array_from_process_local_data, batch_sharding(self.mesh))
-        return jax.tree.map(put, dict(batch))
+        return place_rows(dict(batch), self.mesh)
 
     @property
     def image_size(self) -> tuple[int, int]:
