@@ -62,7 +62,7 @@ def test_no_more_examples_than_asked_for(measure, batch_size):
 def test_vectors_are_of_unit_length_and_in_the_order_of_the_data(make):
     setup = make(8, batch_size=8)
     c, params = setup.config, setup.new_state().params
-    encoder = Encoder(setup.task, setup.tokenizer, c.tokenizer.length, 8, setup.place)
+    encoder = Encoder(setup.task, setup.tokenizer, c.tokenizer.length, 8, setup.mesh)
     source, transform = setup.source("val"), setup.transforms[1]
     with evaluation_batches(source, transform, 8, c.data) as batches:
         vectors, fields = encoder.images(params, batches)

@@ -58,6 +58,8 @@ class CocaLoss:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r}: choose from {allowed}.")
+        if self.chunk < 1:
+            raise ValueError(f"chunk={self.chunk} must be at least 1.")
         if not (self.contrastive or self.captioning):
             raise ValueError("contrastive and captioning are both 0; the paper's are 1 and 2.")
         if self.negatives == "local" and self.ranks == 1:

@@ -170,6 +170,7 @@ def _steps(setup, evaluators, logger, checkpoints, state, batches, signals) -> i
         if stop and done < c.steps:
             logger.say(f"Stopped by a signal after step {done}; the same command resumes.")
             return INTERRUPTED
+    logger.say(f"Finished {c.steps} steps. Checkpoints, metrics and config are in {setup.workdir}.")
     return DONE
 
 
