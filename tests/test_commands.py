@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tiny_run import lines, settings, write_pictures
 
 ROOT = Path(__file__).parents[1]

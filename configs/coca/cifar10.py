@@ -1,6 +1,7 @@
-"""CoCa on labelled pictures: captions are made from class names.
+r"""CoCa on labelled pictures: captions are made from class names.
 
-    python train.py --config=configs/coca/cifar10.py --config.data.path=cifar10 --workdir=runs/cifar10
+    python train.py --config=configs/coca/cifar10.py --config.data.path=cifar10 \
+        --workdir=runs/cifar10
 
 The folder holds train.parquet and val.parquet with columns `image` (encoded) and `label`, and
 classnames.txt.

@@ -1,6 +1,6 @@
 """CoCa on the built-in shapes world: a model of the paper's form that learns within minutes.
 
-    python train.py --config=configs/coca/shapes.py --workdir=runs/coca
+python train.py --config=configs/coca/shapes.py --workdir=runs/coca
 """
 
 from ml_collections import ConfigDict

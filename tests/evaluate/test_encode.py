@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from tiny_run import config, ready, write_pictures
 
 from vlx.data import evaluation_batches
 from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 from vlx.evaluate.encode import Encoder
+
+from tiny_run import config, ready, write_pictures
 
 PICTURES = 13  # no multiple of a batch
 

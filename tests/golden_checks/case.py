@@ -59,4 +59,4 @@ def load(path: Path) -> Case:
         return Case(path, meta)
     with safe_open(path, "np") as file:
         meta = json.loads(file.metadata()["case"])
-        return Case(path, meta, {name: file.get_tensor(name) for name in file.keys()})
+        return Case(path, meta, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118

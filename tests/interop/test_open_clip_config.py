@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import pytest
-import small_models as small
 
 from vlx.errors import UserError
 from vlx.interop.open_clip_config import read_config, write_config
 from vlx.layers.attention import AttentionOptions
 from vlx.layers.bert import BertConfig
 from vlx.models import clip, coca
+
+import small_models as small
 
 CONFIGS = {name: c for name, c in coca.CONFIGS.items() if name.startswith("coca_")} | clip.CONFIGS
 TOWER = replace(small.TOWER, width=128, hidden=512)

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import parameters
 
 from vlx.layers.attention import Attention, AttentionOptions, attention, unit
+
+from small_models import parameters
 
 KEYS = jax.random.split(jax.random.key(0), 8)
 B, T, S, H, K = 2, 5, 7, 3, 11

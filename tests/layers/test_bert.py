@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from small_models import parameters, words
 
 from vlx.layers.bert import BertConfig, BertText, BertTextConfig
 from vlx.layers.stack import Compute
+
+from small_models import parameters, words
 
 PAD = 1
 ENCODER = BertConfig(

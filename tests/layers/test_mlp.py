@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import parameters
 
 from vlx.layers.mlp import ACTIVATIONS, Mlp
+
+from small_models import parameters
 
 X = np.linspace(-4, 4, 17, dtype=np.float32)
 FORMULAS = {

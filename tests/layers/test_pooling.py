@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import parameters
 
 from vlx.layers.pooling import AttentionalPooler
+
+from small_models import parameters
 
 KEY = jax.random.key(0)
 

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import parameters
 
 from vlx.layers import stack
 from vlx.layers.stack import POLICIES, Compute
 from vlx.layers.transformer import Transformer, TransformerConfig
+
+from small_models import parameters
 
 CONFIG = TransformerConfig(10, 3, 2, 7)
 X = jax.random.normal(jax.random.key(0), (2, 5, 10))

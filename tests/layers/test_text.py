@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import LENGTH, TEXT, parameters, words
 
 from vlx.layers.stack import Compute
 from vlx.layers.text import TextTransformer
+
+from small_models import LENGTH, TEXT, parameters, words
 
 E = 4
 TEXTS = words(3)

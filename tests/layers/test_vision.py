@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_models import VISION, parameters, pixels
 
 from vlx.layers.stack import Compute
 from vlx.layers.vision import PoolerConfig, VisionConfig, VisionTransformer
+
+from small_models import VISION, parameters, pixels
 
 B, P, D, E, Q = 2, 6, 10, 4, 5
 POOLER = PoolerConfig(queries=Q, heads=2)

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small_models as small
 
 from vlx.layers.attention import AttentionOptions
 from vlx.layers.bert import BertConfig, BertText, BertTextConfig
@@ -15,6 +14,8 @@ from vlx.layers.transformer import SelfLayer, TransformerConfig
 from vlx.models.clip import Clip, ClipConfig
 from vlx.models.coca import Coca, DecoderConfig
 from vlx.objectives.captioning import captioning, next_words
+
+import small_models as small
 
 B = 3
 IMAGE, TEXT = small.pixels(B), small.words(B)

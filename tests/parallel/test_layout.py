@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import small_models as small
 from flax.traverse_util import flatten_dict
 from jax.sharding import PartitionSpec
 
@@ -24,6 +23,8 @@ from vlx.train.optimizer import OptimizerConfig
 from vlx.train.partition import partition
 from vlx.train.state import create
 from vlx.train.step import make_step
+
+import small_models as small
 
 EVERYTHING = TransformerConfig(
     10, 2, 2, 7, layer_scale=0.1, branch_norm=True, mlp_norm=True,

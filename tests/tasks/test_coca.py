@@ -6,7 +6,6 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-import small_models as small
 from jax.interpreters import partial_eval
 
 from vlx.errors import UserError
@@ -15,6 +14,8 @@ from vlx.models.coca import CONFIGS, DecoderConfig
 from vlx.tasks import TASKS, build_task
 from vlx.tasks.coca import CocaLoss, CocaTask, configure
 from vlx.train.partition import flatten, unflatten
+
+import small_models as small
 
 BERT = BertTextConfig(
     BertConfig(small.VOCABULARY, width=10, layers=2, heads=2, hidden=7, positions=11), length=5

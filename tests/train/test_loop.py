@@ -8,12 +8,13 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from tiny_run import bits, config, lines, ready, run, write_pictures
 
 from vlx.errors import DONE, INTERRUPTED, UserError
 from vlx.train.checkpoint import Checkpoints
 from vlx.train.log import Logger, read_metrics
 from vlx.train.setup import Setup
+
+from tiny_run import bits, config, lines, ready, run, write_pictures
 
 
 @pytest.fixture(scope="module")
