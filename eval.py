@@ -5,6 +5,7 @@
 Prints a table and writes it to RUN/evaluations/.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from absl import flags
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
     workdir = Path(FLAGS.workdir)
     config = cli.read_run(workdir)
     start(config.deterministic)
-    setup = Setup(config, workdir)
+    setup = Setup(replace(config, mesh=_mesh(config.mesh)), workdir)
     evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
     checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)
     step = checkpoints.find(FLAGS.step)
@@ -46,6 +47,19 @@ def main(argv: list[str]) -> int:
     show(results, f"{workdir} at step {step}, split {split}")
     print(f"written to {path}")
     return 0
+
+
+def _mesh(wanted):
+    """The run's mesh, or on a machine that it does not fit all devices side by side."""
+    from vlx.errors import UserError
+    from vlx.parallel.mesh import MeshConfig, make_mesh
+
+    try:
+        make_mesh(wanted)
+    except UserError as error:
+        print(f"{error} Evaluating with mesh.data=-1.")
+        return MeshConfig()
+    return wanted
 
 
 if __name__ == "__main__":

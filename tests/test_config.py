@@ -165,10 +165,18 @@ def test_a_run_may_go_on_with_other_settings_of_no_effect(tmp_path, free):
 )
 def test_a_run_refuses_to_go_on_with_another_config(tmp_path, change, named):
     cli.prepare_folder(*folder(tmp_path))
+    (tmp_path / "run" / "checkpoints" / "5").mkdir(parents=True)
     before = (tmp_path / "run" / "config.json").read_text()
     with pytest.raises(UserError, match=named):
         cli.prepare_folder(*folder(tmp_path, **change))
     assert (tmp_path / "run" / "config.json").read_text() == before
+
+
+def test_before_the_first_checkpoint_only_what_made_the_vocabulary_is_fixed(tmp_path):
+    cli.prepare_folder(*folder(tmp_path))
+    cli.prepare_folder(*folder(tmp_path, optimizer={"lr": 0.5}, batch={"size": 512}))
+    with pytest.raises(UserError, match=r"tokenizer\.vocab_size: 8000 -> 300"):
+        cli.prepare_folder(*folder(tmp_path, tokenizer={"vocab_size": 300}))
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -17,6 +17,7 @@ from ml_collections import ConfigDict, config_flags
 from vlx.config import build, plain, to_dict
 from vlx.errors import INTERRUPTED, USER_ERROR, UserError
 from vlx.parallel.start import wait_for_all
+from vlx.train.checkpoint import FOLDER
 from vlx.train.config import RunConfig
 
 FLAGS = flags.FLAGS
@@ -146,24 +147,33 @@ def prepare_folder(workdir: Path, config: RunConfig) -> None:
 
 # What may change between a run and its continuation, without changing what is learned.
 FREE = ("data.workers", "data.threads", "data.prefetch", "log", "checkpoint", "profile", "evaluate",
-        "mesh", "model.compute", "deterministic", "batch.micro_batches", "data.path",
-        "data.image_folder")  # fmt: skip
+        "mesh", "model.compute.scan", "model.compute.remat", "deterministic", "batch.micro_batches",
+        "data.path", "data.image_folder")  # fmt: skip
+# What has left its traces in a run folder before the first checkpoint: the vocabulary.
+EARLY = ("data", "tokenizer")
 
 
 def _check_config(path: Path, config: RunConfig) -> None:
     if not path.exists():
         return
     old, new = _flat(json.loads(path.read_text())), _flat(to_dict(config))
+    saved = any((path.parent / FOLDER).glob("[0-9]*"))
     changed = [
         f"{key}: {old.get(key)} -> {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not any(f"{key}.".startswith(f"{f}.") for f in FREE)
+        if old.get(key) != new.get(key)
+        and not _below(key, FREE)
+        and (saved or _below(key, EARLY))
     ]
     if changed:
         raise UserError(
             f"{path.parent} holds a run with another config ({'; '.join(changed[:5])}). Give "
             "another --workdir, or the same settings to resume."
         )
+
+
+def _below(key: str, groups: tuple[str, ...]) -> bool:
+    return any(f"{key}.".startswith(f"{group}.") for group in groups)
 
 
 def _flat(tree: Mapping, prefix: str = "") -> dict[str, object]:

@@ -1,6 +1,10 @@
 """CoCa on the built-in shapes world: a model of the paper's form that learns within minutes.
 
-python train.py --config=configs/coca/shapes.py --workdir=runs/coca
+    python train.py --config=configs/coca/shapes.py --workdir=runs/coca
+
+Result, on 256 unseen scenes of one or two objects: R@1 62.5 % image to text, 61.7 % text to image
+(chance 0.4 %); zero-shot colour and shape of single objects 20.7 %, among the first five 73.8 %
+(chance 1.6 %). Five minutes on two CPU cores.
 """
 
 from ml_collections import ConfigDict
