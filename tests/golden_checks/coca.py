@@ -12,8 +12,8 @@ from vlx.interop import open_clip_coca, open_clip_state
 from vlx.interop.open_clip_config import read_config
 from vlx.interop.positions import resize_grid, resize_length
 from vlx.interop.table import to_official, to_vlx
-from vlx.models.clip import Clip, ClipConfig
-from vlx.models.coca import CONFIGS, Coca
+from vlx.models.clip import Clip
+from vlx.models.coca import CONFIGS, Coca, CocaConfig
 from vlx.objectives.captioning import captioning
 from vlx.objectives.contrastive import contrastive, contrastive_by_rank, distillation, sigmoid
 from vlx.objectives.ranks import means
@@ -39,10 +39,10 @@ def model_config(config: dict):
 
 
 def table_of(config, official) -> list:
-    if isinstance(config, ClipConfig):
-        separate = any(name.startswith("text.") for name in official)
-        return clip_format.table(config, "text." if separate else "")
-    return open_clip_coca.table(config)
+    if isinstance(config, CocaConfig):
+        return open_clip_coca.table(config)
+    separate = any(name.startswith("text.") for name in official)
+    return clip_format.table(config, "text." if separate else "")
 
 
 def load_params(table, official: dict) -> dict:
@@ -336,7 +336,7 @@ def check_manifest(case: Case) -> Ratios:
         for name, shape in case.meta["params"].items()
     }
     table = table_of(c, official)
-    model = Clip(c) if isinstance(c, ClipConfig) else Coca(c)
+    model = Coca(c) if isinstance(c, CocaConfig) else Clip(c)
     size = (1, *c.vision.image_size, 3)
     inputs = jnp.zeros(size), jnp.zeros((1, 8), jnp.int32)
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs)["params"])

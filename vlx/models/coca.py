@@ -11,8 +11,6 @@ from functools import partial
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from vlx.layers import initializers as init
@@ -29,8 +27,8 @@ from vlx.layers.transformer import (
     attention_branch,
     mlp_branch,
 )
-from vlx.layers.vision import PoolerConfig, VisionConfig, VisionTransformer
-from vlx.models.clip import Scale, TextTower, text_tower
+from vlx.layers.vision import PoolerConfig, VisionConfig
+from vlx.models.clip import Clip, ClipConfig, Scale
 
 Array = jax.Array
 
@@ -49,16 +47,11 @@ class DecoderConfig:
             raise ValueError(f"block={self.block!r}: choose single_mlp or separate_mlp.")
 
 
-@dataclass(frozen=True)
-class CocaConfig:
-    vision: VisionConfig
-    text: TextTower
+@dataclass(frozen=True, kw_only=True)
+class CocaConfig(ClipConfig):
+    """The two towers of CLIP, the text tower being the first half of the decoder, and the rest."""
+
     decoder: DecoderConfig
-    embedding: int
-    logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
-    logit_bias: float | None = None  # initial; None is a model without one
-    scalar_shape: tuple[int, ...] = ()  # (1,) in some official files
-    compute: Compute = Compute()
 
     def __post_init__(self):
         decoder, vocabulary = self.decoder, self.text.vocabulary
@@ -127,28 +120,23 @@ class Decoder(nn.Module):
         return Norm(c.epsilon, dtype, name="norm")(x)
 
 
-class Coca(nn.Module):
+class Coca(Clip):
     """Capabilities: encode_image, encode_text, features."""
 
     config: CocaConfig
 
     def setup(self):
-        c, dtype = self.config, self.config.compute.dtype
-        width = c.decoder.encoder.width
-        self.image = VisionTransformer(c.vision, c.embedding, c.compute)
-        self.text = text_tower(c.text, c.embedding, c.compute)
+        super().setup()
+        c = self.config
         self.decoder = Decoder(c.decoder, c.compute)
         if not c.decoder.tie_embeddings:
             # open_clip leaves this matrix uninitialised; its intended rule is used here.
             self.head = nn.Dense(
                 c.decoder.vocabulary,
                 use_bias=False,
-                kernel_init=init.normal(width**-0.5),
-                dtype=dtype,
+                kernel_init=init.normal(c.decoder.encoder.width**-0.5),
+                dtype=c.compute.dtype,
             )
-        self.logit_scale = self.param("logit_scale", init.constant(c.logit_scale), c.scalar_shape)
-        if c.logit_bias is not None:
-            self.logit_bias = self.param("logit_bias", init.constant(c.logit_bias), c.scalar_shape)
 
     def __call__(self, image: Array, text: Array, patch_noise: Array | None = None) -> CocaOutput:
         """image: normalised floats [B, height, width, 3]; text: int32 [B, T], start to end.
@@ -165,22 +153,6 @@ class Coca(nn.Module):
             logits=self._logits(self.decoder(text_tokens, image_tokens)),
             scale=self.scale(),
         )
-
-    def encode_image(self, image: Array) -> Array:
-        """Unit vectors [B, E], float32."""
-        return unit(self.image(image)[0])
-
-    def encode_text(self, text: Array) -> Array:
-        """Unit vectors [B, E], float32."""
-        return unit(self.text(text)[0])
-
-    def features(self, image: Array) -> Array:
-        """The image tower's vector before projection: [B, D]."""
-        return self.image.pool(self.image.encoder(self.image.embed(image)))[0]
-
-    def scale(self) -> Scale:
-        bias = None if self.config.logit_bias is None else self.logit_bias
-        return Scale(jnp.exp(self.logit_scale), bias)
 
     def _logits(self, x: Array) -> Array:
         tied = self.config.decoder.tie_embeddings
