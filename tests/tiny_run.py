@@ -67,6 +67,16 @@ def settings(pictures: Path, **changes) -> dict:
     return given
 
 
+def write_recipe(folder: Path, values: dict) -> Path:
+    """A recipe file with these values."""
+    path = folder / "recipe.py"
+    path.write_text(
+        "from ml_collections import ConfigDict\n\n\n"
+        f"def get_config():\n    return ConfigDict({values!r})\n"
+    )
+    return path
+
+
 def config(pictures: Path, **changes) -> RunConfig:
     return resolved(build(RunConfig, settings(pictures, **changes)))
 

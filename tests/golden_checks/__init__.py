@@ -4,9 +4,10 @@ CHECKS maps (system, kind) to a function from a case to {name: error / tolerance
 no ratio exceeds 1. Models are built from each case's own official config.
 """
 
-from golden_checks import coca
+from golden_checks import coca_losses, coca_models, coca_training
 
-CHECKS = {("coca", kind): check for kind, check in coca.CHECKS.items()}
+COCA = coca_losses.CHECKS | coca_models.CHECKS | coca_training.CHECKS
+CHECKS = {("coca", kind): check for kind, check in COCA.items()}
 
 PENDING = {  # (system, kind) -> why it cannot be checked yet
     ("coca", "clip_bpe"): "needs the CLIP tokenizer of the evaluation step",

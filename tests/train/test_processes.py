@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import pytest
 
-from tiny_run import lines, settings, write_pictures
+from tiny_run import lines, settings, write_pictures, write_recipe
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300  # seconds
+PATIENCE = 600  # seconds; a loaded machine compiles slowly
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,7 @@ def recipe(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
     pictures = write_pictures(folder / "pictures")
     values = settings(pictures, steps=6, checkpoint={"every": 3}, evaluate={"every": 3})
-    path = folder / "recipe.py"
-    path.write_text(
-        "from ml_collections import ConfigDict\n\n\n"
-        f"def get_config():\n    return ConfigDict({values!r})\n"
-    )
-    return path
+    return write_recipe(folder, values)
 
 
 def free_port() -> int:
