@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format bench clean
+.PHONY: help env peers demo test lint format bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
@@ -34,8 +34,15 @@ format: env  ## one style for all
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: env  ## speed on this machine
+peers: .venv-peers/.ready  ## .venv-peers with what `make bench` compares with
+
+.venv-peers/.ready: benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch .venv-peers/.ready
+
+bench: env  ## speed on this machine, beside the peers where there are any
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
-clean:  ## removes .venv and caches, keeps runs
-	rm -rf $(VENV) .pytest_cache .ruff_cache build dist *.egg-info
+clean:  ## removes .venv, .venv-peers and caches, keeps runs
+	rm -rf $(VENV) .venv-peers .pytest_cache .ruff_cache build dist *.egg-info

@@ -161,9 +161,7 @@ def _check_config(path: Path, config: RunConfig) -> None:
     changed = [
         f"{key}: {old.get(key)} -> {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-        and not _below(key, FREE)
-        and (saved or _below(key, EARLY))
+        if old.get(key) != new.get(key) and not _below(key, FREE) and (saved or _below(key, EARLY))
     ]
     if changed:
         raise UserError(

@@ -62,6 +62,16 @@ def test_a_stack_is_its_layers_one_after_another(want):
     np.testing.assert_allclose(y, x, rtol=1e-5, atol=1e-5)
 
 
+def test_a_deep_loop_is_no_longer_program_than_a_shallow_one():
+    def text(layers):
+        model = Transformer(replace(CONFIG, layers=layers), Compute(remat="names"))
+        params = jax.eval_shape(model.init, jax.random.key(0), X)
+        gradient = jax.grad(lambda params: (model.apply(params, X) ** 2).sum())
+        return jax.jit(gradient).lower(params).as_text()
+
+    assert len(text(24)) <= 1.1 * len(text(6))
+
+
 class Dropping(nn.Module):
     """A layer that keeps half of what a factor makes of its input."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 
+from vlx.parallel.collectives import keep_rows
+
 Array = jax.Array
 
 POLICIES: dict[str, Callable | None] = {
@@ -37,7 +39,7 @@ def run(layer: nn.Module, length: int, compute: Compute, x: Array, *shared) -> A
     """
 
     def step(layer, x, *shared):
-        x = layer(x, *shared)
+        x = keep_rows(layer(keep_rows(x), *shared))
         layer.sow("intermediates", "output", x)
         return x, None
 

@@ -43,6 +43,20 @@ def sum_over_devices(function: Callable[..., Tree], rows: Tree, shared: Tree) ->
     return jax.shard_map(local, in_specs=specs, out_specs=PartitionSpec())(rows, shared)
 
 
+def keep_rows(x: Array) -> Array:
+    """x, whose rows stay on the devices that hold the same rows of the batch: [B, ...].
+
+    The fsdp axis cuts both the batch and the parameters. Left alone the compiler may keep the
+    parameters in pieces and give every device the activations of the whole batch; with this it
+    gathers the parameters. Rows that the devices do not divide are left to the compiler.
+    """
+    n = devices()
+    if n == 1 or x.shape[0] % n:
+        return x
+    rest = [PartitionSpec.UNCONSTRAINED] * (x.ndim - 1)
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES, *rest))
+
+
 def gather(x: Tree) -> Tree:
     """The rows of all devices, in order: [b, ...] -> [B, ...]; gradients are summed back."""
     if devices() == 1:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 from jax.extend import core
+from jax.interpreters import partial_eval
 
 # Dense bfloat16 peak, FLOP/s, from the makers' data sheets; keys are parts of `device_kind`.
 PEAKS = {
@@ -29,11 +30,13 @@ def peak_flops(device: jax.Device) -> float | None:
 
 
 def count(function: Callable, *args) -> int:
-    """FLOPs of all matrix products of `function`, loops counted in full.
+    """FLOPs of the matrix products that the results of `function` need, loops counted in full.
 
     args: arrays or shapes. XLA's own count takes the body of a loop once.
     """
-    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+    jaxpr = jax.make_jaxpr(function)(*args).jaxpr
+    needed, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return _count(needed)
 
 
 def _count(jaxpr: core.Jaxpr) -> int:

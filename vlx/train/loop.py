@@ -137,6 +137,8 @@ def _steps(setup, evaluators, logger, checkpoints, state, batches, signals) -> i
         batch = setup.place(next(batches))
         wait = time.perf_counter() - asked
         if meter is None:
+            if c.batch.micro_batches > 1:
+                logger.say(setup.accumulation(batch))
             meter = _meter(setup, batch)
         profiler.before(step)
         state, metrics = setup.step(state, batch, setup.rate(step), setup.step_key)

@@ -34,8 +34,14 @@ class OptimizerConfig:
     clip: float = 0.0  # largest global gradient norm; 0 is no limit
     limits: tuple[tuple[str, float, float], ...] = ()  # (pattern, lowest, highest) after an update
     momentum_dtype: str = "float32"  # of the first moment
+    accumulate_dtype: str = "float32"  # of the sum of the micro-batches' gradients
     ema: float = 0.0  # decay of averaged parameters; 0 keeps none
     schedule: ScheduleConfig = ScheduleConfig()
+
+    def __post_init__(self):
+        for name in ("momentum_dtype", "accumulate_dtype"):
+            if getattr(self, name) not in ("float32", "bfloat16"):
+                raise ValueError(f"{name}={getattr(self, name)!r}: choose float32 or bfloat16.")
 
 
 def build(c: OptimizerConfig, partition: Partition) -> optax.GradientTransformation:

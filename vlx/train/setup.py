@@ -120,17 +120,15 @@ class Setup:
         """The state before the first step, made where it will live."""
         return jax.jit(self._create, out_shardings=self._places)(self.key)
 
-    def _step(self, task: Task):
-        c = self.config
-        return make_step(
-            task, self.optimizer, c.optimizer, self.partition, self.scales, c.batch.micro_batches
-        )
+    def _step(self, task: Task, micro_batches: int):
+        rules = self.config.optimizer
+        return make_step(task, self.optimizer, rules, self.partition, self.scales, micro_batches)
 
     @cached_property
     def step(self):
         """The compiled update: (state, batch, rate, key) -> (state, metrics)."""
         return jax.jit(
-            self._step(self.task),
+            self._step(self.task, self.config.batch.micro_batches),
             donate_argnums=0,
             out_shardings=(self._places, replicated(self.mesh)),
         )
@@ -147,7 +145,34 @@ class Setup:
         """Matrix-product FLOPs of a step, recomputation left out."""
         task = self.task.without_remat()
         rate = jax.ShapeDtypeStruct((), np.float32)
-        return flops.count(self._step(task), self.abstract_state, batch, rate, self.step_key)
+        return flops.count(self._step(task, 1), self.abstract_state, batch, rate, self.step_key)
+
+    def repeated_flops(self, batch: Mapping[str, Any]) -> int:
+        """FLOPs that micro-batches add to a step: of the rows that are compared across the batch.
+
+        They are computed a second time, without gradient; 0 where a task compares nothing.
+        """
+        task, state, key = self.task, self.abstract_state, self.step_key
+
+        def prepare(state, batch, key):
+            return task.prepare(state.params, state.buffers, batch, state.step, key)
+
+        def coupled(state, prepared, key):
+            batch, buffers = prepared
+            rngs = dict.fromkeys(task.rngs, key)
+            return task.embed(state.params, buffers, batch, state.step, rngs).coupled
+
+        return flops.count(coupled, state, jax.eval_shape(prepare, state, batch, key), key)
+
+    def accumulation(self, batch: Mapping[str, Any]) -> str:
+        """How the gradients of micro-batches become that of the batch, in words."""
+        repeated, pieces = self.repeated_flops(batch), self.config.batch.micro_batches
+        if not repeated:
+            return f"{pieces} micro-batches: nothing is coupled, plain accumulation."
+        return (
+            f"{pieces} micro-batches: each is embedded twice, so that the gradient is that of the "
+            f"whole batch (+{repeated / self.flops(batch):.0%} FLOPs)."
+        )
 
     def place(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, jax.Array]:
         """A host's rows on the devices, cut along the batch."""

@@ -7,6 +7,7 @@ arXiv 2101.06983, extended to terms that are local to examples and to rows chose
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -37,14 +38,16 @@ def make_step(
 
     rate: the learning rate of this step. key: of the run; the step's draws are folded from it.
     """
-    gradients = _whole if micro_batches == 1 else _in_pieces
+    gradients = _whole
+    if micro_batches > 1:
+        gradients = partial(_in_pieces, pieces=micro_batches, dtype=config.accumulate_dtype)
 
     def step(state: TrainState, batch: Batch, rate: Array, key: Array):
         keys = _keys(key, state.step, ("prepare", "couple", *task.rngs))
         trained, params = partition.split(state.params)
         batch, buffers = task.prepare(params, state.buffers, batch, state.step, keys["prepare"])
         batch, buffers = jax.lax.stop_gradient((batch, buffers))
-        run = _Run(task, partition, params, buffers, state.step, keys, micro_batches)
+        run = _Run(task, partition, params, buffers, state.step, keys)
         gradient, metrics, coupled, statistics = gradients(run, trained, batch)
 
         norm = optax.tree.norm(jax.tree.map(lambda g: g.astype(jnp.float32), gradient))
@@ -92,9 +95,9 @@ def _keys(key: Array, step: Array, purposes: tuple[str, ...]) -> dict[str, Array
 class _Run:
     """A task bound to everything of a step but the trained parameters and the examples."""
 
-    def __init__(self, task, partition, params, buffers, step, keys, pieces):
+    def __init__(self, task, partition, params, buffers, step, keys):
         self.task, self.partition, self.params = task, partition, params
-        self.buffers, self.step, self.keys, self.pieces = buffers, step, keys, pieces
+        self.buffers, self.step, self.keys = buffers, step, keys
 
     def embed(self, trained: Flat, batch: Batch, piece: Array | None = None):
         params = self.partition.merge(trained, self.params)
@@ -149,16 +152,17 @@ def _whole(run: _Run, trained: Flat, batch: Batch):
     return gradient, metrics, coupled, statistics
 
 
-def _in_pieces(run: _Run, trained: Flat, batch: Batch):
-    """As `_whole`, with one piece of the batch in memory at a time."""
-    pieces, index = _cut(batch, run.pieces), jnp.arange(run.pieces)
+def _in_pieces(run: _Run, trained: Flat, batch: Batch, pieces: int, dtype: str):
+    """As `_whole`, with one piece of the batch in memory at a time; gradients add up in `dtype`."""
+    cut = partial(_cut, pieces=pieces)
+    examples, index = cut(batch), jnp.arange(pieces)
 
     def first(_, item):
         piece, i = item
         out = run.embed(trained, piece, i)
         return None, (out.coupled, _counts(out.terms))
 
-    _, (coupled, counts) = jax.lax.scan(first, None, (pieces, index))
+    _, (coupled, counts) = jax.lax.scan(first, None, (examples, index))
     coupled = _join(coupled)
 
     def coupling(trained, coupled):
@@ -168,13 +172,13 @@ def _in_pieces(run: _Run, trained: Flat, batch: Batch):
     (joint_loss, (joint, choices)), (gradient, cotangent) = jax.value_and_grad(
         coupling, argnums=(0, 1), has_aux=True, allow_int=True
     )(trained, coupled)
-    chosen = _cut(_gather(batch, choices), run.pieces)
+    chosen = cut(_gather(batch, choices))
 
     def count(_, item):
         piece, rows, i = item
         return None, _counts(run.finish(trained, piece, rows, i).terms)
 
-    _, more = jax.lax.scan(count, None, (pieces, chosen, index))  # only the counts are computed
+    _, more = jax.lax.scan(count, None, (examples, chosen, index))  # only the counts are computed
     counts = jax.tree.map(lambda c: jnp.sum(c, axis=0), counts | more)
 
     def surrogate(trained, piece, rows, cotangent, i):
@@ -193,10 +197,12 @@ def _in_pieces(run: _Run, trained: Flat, batch: Batch):
 
     def second(gradient, item):
         more, out = jax.grad(surrogate, has_aux=True)(trained, *item)
-        return jax.tree.map(jnp.add, gradient, more), out
+        return jax.tree.map(lambda g, m: (g + m).astype(dtype), gradient, more), out
 
-    items = (pieces, chosen, _cut(cotangent, run.pieces), index)
+    items = (examples, chosen, cut(cotangent), index)
+    gradient = jax.tree.map(lambda g: g.astype(dtype), gradient)
     gradient, (metrics, statistics) = jax.lax.scan(second, gradient, items)
+    gradient = jax.tree.map(lambda g, x: g.astype(x.dtype), gradient, trained)
     metrics, statistics = jax.tree.map(lambda x: jnp.sum(x, axis=0), (metrics, statistics))
     metrics = {**metrics, **joint, "loss": metrics["loss"] + joint_loss}
     return gradient, metrics, coupled, statistics

@@ -50,10 +50,13 @@ def _cost(setup: Setup, params) -> list[str]:
     rows = math.prod(batch_sharding(mesh).shard_shape((c.batch.size,)))
     size = "x".join(str(n) for n in mesh.devices.shape)
     kind = mesh.devices.flat[0].device_kind
+    pieces = c.batch.micro_batches
+    note = [f"               {setup.accumulation(batch)}"] if pieces > 1 else []
     return [
         f"parameters     {total:,}",
         f"mesh           {size} ({' x '.join(mesh.axis_names)}) of {kind}",
-        f"batch          {c.batch.size}, {rows} a device, {c.batch.micro_batches} micro-batches",
+        f"batch          {c.batch.size}, {rows} a device, {pieces} micro-batches",
+        *note,
         f"state          {held / 2**20:,.1f} MiB a device (parameters, moments, average)",
         f"step           {flops / 1e9:,.1f} GFLOP, {flops / c.batch.size / 1e9:,.2f} an example",
         f"run            {c.steps:,} steps, {c.steps * c.batch.size:,} examples",

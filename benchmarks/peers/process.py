@@ -1,0 +1,91 @@
+"""Our end of a benchmark: a peer that runs beside vlx, on the same cores, when it is asked."""
+
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PYTHON = HERE.parents[1] / ".venv-peers" / "bin" / "python"
+ABSENT = "The peer is not installed, so vlx stands alone: `make peers` makes .venv-peers."
+
+Calls = Mapping[str, Callable[[], Mapping[str, float]]]
+
+
+class Peer:
+    """`benchmarks/peers/NAME.py` in the peers' environment; `about` is what it says of itself."""
+
+    def __init__(self, name: str, **settings):
+        flags = [f"--{key}={value}" for key, value in settings.items()]
+        self._process = subprocess.Popen(
+            [str(PYTHON), str(HERE / f"{name}.py"), *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.about = self._read()
+
+    def ask(self, **request) -> dict:
+        """The answer to one request; the peer rests before and after it."""
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict:
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"The peer ended with exit code {self._process.wait()}; see above.")
+        return json.loads(line)
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def installed() -> bool:
+    return PYTHON.exists()
+
+
+def pin(cores: int) -> int:
+    """Keeps this process and its peers on so many cores (0: all); call it before JAX starts."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if cores:
+        os.sched_setaffinity(0, allowed[:cores])
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_seconds() -> float:
+    """CPU time so far of this process and of its children, running or ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    running = sum(map(_cpu_seconds, multiprocessing.active_children()))
+    return time.process_time() + ended.ru_utime + ended.ru_stime + running
+
+
+def _cpu_seconds(child: multiprocessing.Process) -> float:
+    """Of a running process, from Linux's notes on it."""
+    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def in_turn(calls: Calls, repeats: int) -> dict[str, dict[str, float]]:
+    """Medians of calls that are made in turn, `repeats` times after one that warms up."""
+    for call in calls.values():
+        call()
+    runs = [{name: call() for name, call in calls.items()} for _ in range(repeats)]
+    return {name: median([run[name] for run in runs]) for name in calls}
+
+
+def median(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each number."""
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
