@@ -163,3 +163,11 @@ def test_another_architecture_is_refused_by_its_arrays(calm, pictures):
     other = ready(calm.workdir, config(pictures, model={"embedding": 14}))
     with pytest.raises(UserError, match=r"cross/key/kernel: checkpoint \(1, 16, 2, 8\), config"):
         state_of(other)
+
+
+def test_a_run_in_micro_batches_trains_and_says_what_they_cost(tmp_path, pictures, capsys):
+    changes = {"steps": 2, "batch": {"micro_batches": 2}, "evaluate": {"examples": 8}}
+    setup = ready(tmp_path / "run", config(pictures, **changes))
+    assert run(setup) == 0
+    assert "2 micro-batches: each is embedded twice" in capsys.readouterr().out
+    assert [line["step"] for line in lines(setup.workdir) if "loss" in line] == [1, 2]
