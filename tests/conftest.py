@@ -12,14 +12,14 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_force_host_platform_device_count=8",
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
-        # Eight devices share a few cores: on a loaded machine they wait long for each other.
-        "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
-        "--xla_cpu_collective_call_terminate_timeout_seconds=600",
-        "--xla_cpu_collective_timeout_seconds=600",
     )
 )
 
 import jax
+
+from vlx.parallel.start import give_threads_to_simulated_devices
+
+give_threads_to_simulated_devices(os.environ)
 
 CACHE = Path(os.environ.get("VLX_TEST_CACHE", Path(tempfile.gettempdir()) / "vlx-test-cache"))
 

@@ -100,7 +100,8 @@ def main(function: Callable[[list[str]], int | None]) -> None:
     def guarded(argv: list[str]) -> None:
         if not FLAGS["verbosity"].present:  # what libraries log as an error they also raise
             logging.set_verbosity(logging.FATAL)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT):  # the latter is ignored in shell jobs
+            signal.signal(number, signal.default_int_handler)
         try:
             sys.exit(function(argv) or 0)
         except UserError as error:

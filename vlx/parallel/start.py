@@ -1,7 +1,8 @@
 """The processes of a run: how they start, and the little that they tell each other."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+SIMULATED = r"--xla_force_host_platform_device_count=(\d+)"
 
 
 def start(deterministic: bool = False) -> None:
@@ -19,6 +21,7 @@ def start(deterministic: bool = False) -> None:
     """
     if deterministic:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+    give_threads_to_simulated_devices(os.environ)
     keep_compiled_programs()
     if has_several_processes(os.environ):
         jax.distributed.initialize(**_explicit(os.environ))
@@ -53,6 +56,17 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(cache / "vlx" / "xla"))
+
+
+def give_threads_to_simulated_devices(environment: MutableMapping[str, str]) -> None:
+    """Lets several CPU devices in one process wait for each other.
+
+    A device blocks one of XLA's threads for each collective that it has begun, and may begin the
+    next one meanwhile. By default there is a thread a device, so all of them can end up waiting.
+    """
+    found = re.search(SIMULATED, environment.get("XLA_FLAGS", ""))
+    if found:
+        environment.setdefault("NPROC", str(8 * int(found[1])))  # what XLA reads
 
 
 def has_several_processes(environment: Mapping[str, str]) -> bool:
