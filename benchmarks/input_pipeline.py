@@ -90,7 +90,7 @@ class Ours:
         )
         tokens = TokenizerConfig(vocab_size=1000)
         self._source = build_source(self._config, "train", c.size)
-        tokenizer = build_tokenizer(tokens, str(folder / "tokenizer"), self._source)
+        tokenizer = build_tokenizer(tokens, str(folder / "tokenizer"), lambda: self._source)
         self._transform = build_transforms(self._config, tokens, tokenizer, (c.size, c.size))[0]
         self._batch, self._images = c.batch, c.images
 

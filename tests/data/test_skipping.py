@@ -158,8 +158,10 @@ def test_an_error_names_the_way_on(config, transform):
 
 def test_a_tokenizer_is_trained_on_the_good_captions(config, tmp_path):
     source = build_source(config, "train")
-    tokenizer = build_tokenizer(TokenizerConfig(vocab_size=30), str(tmp_path / "new"), source)
+    tokenizer = build_tokenizer(
+        TokenizerConfig(vocab_size=30), str(tmp_path / "new"), lambda: source
+    )
     assert tokenizer.decode(tokenizer.encode("words on 5", 31)) == "words on 5"
     source = build_source(replace(config, on_error="raise"), "train")
     with pytest.raises(UserError, match=r"train.jsonl line (3|12)"):
-        build_tokenizer(TokenizerConfig(vocab_size=30), str(tmp_path / "other"), source)
+        build_tokenizer(TokenizerConfig(vocab_size=30), str(tmp_path / "other"), lambda: source)

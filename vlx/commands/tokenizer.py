@@ -27,11 +27,17 @@ def main(argv: list[str]) -> int:
     if not FLAGS.output:
         raise UserError("Give a folder for the vocabulary: --output=words.")
     config = cli.read_config()
+    if config.tokenizer.name != "sentencepiece" or config.tokenizer.path:
+        raise UserError(
+            f"tokenizer.name={config.tokenizer.name!r} with "
+            f"tokenizer.path={config.tokenizer.path!r} leaves nothing to train; "
+            "set tokenizer.name='sentencepiece' and leave tokenizer.path empty."
+        )
     source = build_source(config.data, config.data.train_split)
     model = Path(FLAGS.output) / "sentencepiece.model"
     if model.exists():
         raise UserError(f"{model} exists already; remove it, or give another --output.")
-    tokenizer = build_tokenizer(config.tokenizer, FLAGS.output, source)
+    tokenizer = build_tokenizer(config.tokenizer, FLAGS.output, lambda: source)
     text = source[0]["captions"][0]
     words = tokenizer.encode(text, config.tokenizer.length)
     print(f"{model}: {tokenizer.vocab_size} words, from the captions of {len(source):,} images")

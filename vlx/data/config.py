@@ -17,6 +17,7 @@ _OWN = (  # what the parts of a mixture may say for themselves
 )
 RESIZE_MODES = ("shortest", "squash", "longest")
 INTERPOLATIONS = ("bicubic", "bilinear")
+CLEANING = ("lower", "whitespace", "canonicalize")
 
 
 @dataclass(frozen=True)
@@ -94,17 +95,22 @@ class Part:
 
 @dataclass(frozen=True)
 class TokenizerConfig:
-    """Which tokenizer, and how long its texts are."""
+    """Which tokenizer, and how long its texts are.
+
+    The run folder keeps a copy of the vocabulary, which counts from then on.
+    """
 
     name: str = "sentencepiece"  # a name in `vlx.data.TOKENIZERS`
-    path: str = ""  # its model file; empty: the run folder's, trained on the training captions
-    vocab_size: int = 8000  # at most, if it is trained; the CoCa paper has 64000
-    algorithm: str = "bpe"  # of training; or "unigram", which splits words of small corpora finely
+    path: str = ""  # its file or folder; empty: trained here, or where it is usually installed
     length: int = 64  # T, start and end included
-    lowercase: bool = False
+    vocab_size: int = 8000  # sentencepiece: at most, if it is trained; the CoCa paper has 64000
+    algorithm: str = "bpe"  # of training; or "unigram", which splits words of small corpora finely
+    lowercase: bool = False  # of training
     captions: int = 100_000  # at most so many are trained on, spread evenly over the set
+    cleaning: str = "lower"  # clip_bpe: or "whitespace" (capitals stay), "canonicalize" (SigLIP)
 
     def __post_init__(self):
+        check(self.cleaning, CLEANING, "tokenizer.cleaning")
         check(self.algorithm, ("bpe", "unigram"), "tokenizer.algorithm")
         if self.length < 2:
             raise UserError(

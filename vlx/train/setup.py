@@ -191,11 +191,9 @@ class Setup:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """From the run's folder, where it is trained once if the config names none."""
-        folder = self.workdir / "tokenizer"
-        have = self.config.tokenizer.path or any(folder.glob("*.model"))
-        source = None if have else self.train_source
-        return build_tokenizer(self.config.tokenizer, str(folder), source)
+        """From the run's folder, which keeps it from the first time on."""
+        folder = str(self.workdir / "tokenizer")
+        return build_tokenizer(self.config.tokenizer, folder, lambda: self.train_source)
 
     @cached_property
     def transforms(self) -> tuple[TrainTransform, EvalTransform]:

@@ -1,4 +1,4 @@
-"""Tokenizers: round trips, lengths, equal training, and what is refused."""
+"""SentencePiece: round trips, lengths, equal training, and what is refused."""
 
 import pickle
 
@@ -23,6 +23,10 @@ class Captions:
 
     def captions(self, index):
         return (TEXTS[index],)
+
+
+def no_source():
+    raise AssertionError("nothing is trained, so no data are opened")
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +87,27 @@ def test_lowercase_is_part_of_the_model(tmp_path):
 
 def test_the_run_folder_keeps_the_tokenizer_it_trained(tmp_path):
     config = TokenizerConfig(vocab_size=60)
-    trained = build_tokenizer(config, str(tmp_path / "tokenizer"), Captions())
+    trained = build_tokenizer(config, str(tmp_path / "tokenizer"), Captions)
     content = (tmp_path / "tokenizer" / "sentencepiece.model").read_bytes()
-    again = build_tokenizer(config, str(tmp_path / "tokenizer"), None)
+    again = build_tokenizer(config, str(tmp_path / "tokenizer"), no_source)
     assert again == trained
     assert (tmp_path / "tokenizer" / "sentencepiece.model").read_bytes() == content
 
 
+@pytest.mark.parametrize("given", ["words/sentencepiece.model", "words"])
+def test_the_run_folder_keeps_the_model_it_was_given(tmp_path, given):
+    made = train_sentencepiece(TEXTS, str(tmp_path / "words" / "sentencepiece.model"), 60)
+    config, folder = TokenizerConfig(path=str(tmp_path / given)), str(tmp_path / "run")
+    ids = build_tokenizer(config, folder, no_source).encode(TEXTS[0], 97)
+    np.testing.assert_array_equal(ids, made.encode(TEXTS[0], 97))
+    (tmp_path / "words" / "sentencepiece.model").unlink()
+    moved = build_tokenizer(config, folder, no_source)
+    np.testing.assert_array_equal(moved.encode(TEXTS[0], 97), ids)
+
+
 def test_captions_to_train_on_are_limited(tmp_path, caplog):
     caplog.set_level("INFO")
-    build_tokenizer(TokenizerConfig(vocab_size=60, captions=7), str(tmp_path), Captions())
+    build_tokenizer(TokenizerConfig(vocab_size=60, captions=7), str(tmp_path), Captions)
     assert "from 7 captions" in caplog.text
 
 
@@ -106,13 +121,14 @@ def test_captions_to_train_on_are_limited(tmp_path, caplog):
 )
 def test_what_is_refused(tmp_path, config, message):
     with pytest.raises(UserError, match=message):
-        build_tokenizer(TokenizerConfig(**config), str(tmp_path), Captions())
+        build_tokenizer(TokenizerConfig(**config), str(tmp_path), Captions)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "a.model").write_bytes(b"words")
     with pytest.raises(UserError, match=r"a.model is no SentencePiece model"):
-        build_tokenizer(TokenizerConfig(path=str(tmp_path / "a.model")), str(tmp_path), None)
+        build_tokenizer(TokenizerConfig(path=str(tmp_path / "a.model")), str(tmp_path), no_source)
+    assert not (tmp_path / "sentencepiece.model").exists()
 
 
 def test_no_captions_train_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""Text to ids and back."""
+"""SentencePiece, trained on a run's own captions or given as a model file."""
 
 import io
 import logging
@@ -7,35 +7,21 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import sentencepiece
 
-from vlx.data.choose import choose
 from vlx.data.config import TokenizerConfig
 from vlx.data.order import TrainingOrder
 from vlx.data.records import Source, read_captions
+from vlx.data.tokenizers.form import before_end, frame
+from vlx.data.tokenizers.vocabulary import keep, write
 from vlx.errors import UserError
 
+MODEL = "sentencepiece.model"  # in the folder of a run
 PAD, START, END, UNKNOWN = range(4)  # the ids of tokenizers that are trained here
 
 _log = logging.getLogger(__name__)
-
-
-class Tokenizer(Protocol):
-    """What models and data ask of a tokenizer."""
-
-    vocab_size: int
-    pad: int
-    start: int
-    end: int
-
-    def encode(self, text: str, length: int) -> np.ndarray:
-        """Ids, int32 [T]: start, pieces, end, padding; too long a text loses its last pieces."""
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of the ids up to the first end."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +68,26 @@ class SentencePieceTokenizer:
         return self._processor.eos_id()
 
     def encode(self, text: str, length: int) -> np.ndarray:
-        pieces = self._processor.encode(text)[: length - 2]
-        ids = np.full(length, self.pad, np.int32)
-        ids[: len(pieces) + 2] = [self.start, *pieces, self.end]
-        return ids
+        return frame(self, self._processor.encode(text), length)
 
     def decode(self, ids: Sequence[int]) -> str:
-        ids = [int(i) for i in ids]
-        ids = ids[: ids.index(self.end)] if self.end in ids else ids
+        ids = before_end(self, ids)
         return self._processor.decode([i for i in ids if i not in (self.pad, self.start)])
 
 
-def build_tokenizer(config: TokenizerConfig, folder: str, source: Source | None) -> Tokenizer:
-    """The tokenizer at `config.path`, else the one in `folder`, else one trained on `source`."""
-    return choose(TOKENIZERS, config.name, "tokenizer.name")(config, folder, source)
+def build_sentencepiece(
+    config: TokenizerConfig, folder: str, source: Callable[[], Source]
+) -> SentencePieceTokenizer:
+    """The model in `folder`, else a copy there of the one at `config.path`, else a trained one."""
+    kept = os.path.join(folder, MODEL)
+    if not os.path.exists(kept) and not config.path:
+        texts = _captions(source(), config.captions)
+        return train_sentencepiece(
+            texts, kept, config.vocab_size, config.lowercase, config.algorithm
+        )
+    path = kept if os.path.exists(kept) else _model_at(config.path)
+    SentencePieceTokenizer(path).vocab_size  # noqa: B018, what is broken is refused, not kept
+    return SentencePieceTokenizer(keep({MODEL: path}, folder)[MODEL])
 
 
 def train_sentencepiece(
@@ -129,7 +121,7 @@ def train_sentencepiece(
         )
     except (RuntimeError, OSError) as error:
         raise UserError(_training_error(vocab_size, str(error))) from error
-    _write(path, model.getvalue())
+    write(path, model.getvalue())
     tokenizer = SentencePieceTokenizer(path)
     _log.info(
         "tokenizer: %d pieces of at most %d, from %d captions, in %s",
@@ -148,22 +140,8 @@ def _training_error(vocab_size: int, message: str) -> str:
     return f"training the tokenizer failed: {message.strip()}."
 
 
-def _sentencepiece(config: TokenizerConfig, folder: str, source: Source | None) -> Tokenizer:
-    trained = os.path.join(folder, "sentencepiece.model")
-    path = config.path or trained
-    if path == trained and not os.path.exists(trained) and source is not None:
-        texts = _captions(source, config.captions)
-        return train_sentencepiece(
-            texts, trained, config.vocab_size, config.lowercase, config.algorithm
-        )
-    tokenizer = SentencePieceTokenizer(path)
-    tokenizer.vocab_size  # noqa: B018, a missing or broken file is refused here, not in a worker
-    return tokenizer
-
-
-TOKENIZERS: dict[str, Callable[[TokenizerConfig, str, Source | None], Tokenizer]] = {
-    "sentencepiece": _sentencepiece,
-}
+def _model_at(path: str) -> str:
+    return os.path.join(path, MODEL) if os.path.isdir(path) else path
 
 
 def _captions(source: Source, most: int) -> Iterator[str]:
@@ -175,15 +153,3 @@ def _captions(source: Source, most: int) -> Iterator[str]:
                 return
             yield caption
             given += 1
-
-
-def _write(path: str, content: bytes) -> None:
-    """All or nothing, also when several hosts write the same content."""
-    draft = f"{path}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(draft, "wb") as file:
-            file.write(content)
-        os.replace(draft, path)
-    except OSError as error:
-        raise UserError(f"cannot write the tokenizer to {path}: {error}.") from error
