@@ -3,9 +3,9 @@
     python benchmarks/train_step.py [--preset=coca_ViT-B-32] [--batch=8] [--dtype=float32]
         [--scan] [--remat=names] [--steps=3] [--cores=2] [--device=gpu]
 
-Both do all of a step: forward, both losses, backward, AdamW. They run in turn on the same device
-(CPU: the same cores), one step each, and the table shows medians. On a CPU that others use
-as well, compare the CPU seconds. Compile time is that of XLA's
+Both do all of a step: forward, both losses, backward, AdamW. They take two turns each on the same
+device (CPU: the same cores), --steps in a row as a training loop has them, and the table shows
+medians. On a CPU that others use as well, compare the CPU seconds. Compile time is that of XLA's
 program; open_clip runs eagerly unless --torch_compile is set, and with --remat it recomputes every
 layer. Memory is the most ever in use: on a CPU by the whole process, compiler included.
 FLOPs are the matrix products of a step of vlx; MFU is shown where the device's peak is known, and
@@ -154,7 +154,7 @@ def main():
         abouts, calls = [*abouts, peer.about], [*calls, peer.ask]
     else:
         console.print(process.ABSENT)
-    values = process.in_turn(dict(enumerate(calls)), c.steps)
+    values = process.in_turn(dict(enumerate(calls)), 2, c.steps)
     if peer:
         peer.close()
 

@@ -78,12 +78,17 @@ def _cpu_seconds(child: multiprocessing.Process) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def in_turn(calls: Calls, repeats: int) -> dict[str, dict[str, float]]:
-    """Medians of calls that are made in turn, `repeats` times after one that warms up."""
-    for call in calls.values():
-        call()
-    runs = [{name: call() for name, call in calls.items()} for _ in range(repeats)]
-    return {name: median([run[name] for run in runs]) for name in calls}
+def in_turn(calls: Calls, repeats: int, in_a_row: int = 1) -> dict[str, dict[str, float]]:
+    """Medians of calls that take turns, `repeats` times; a turn is so many calls after a first one.
+
+    The first call of each turn is not counted: it finds the machine as the other left it.
+    """
+    runs = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            call()
+            runs[name] += [call() for _ in range(in_a_row)]
+    return {name: median(values) for name, values in runs.items()}
 
 
 def median(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
