@@ -1,6 +1,7 @@
 """Measures a run; its folder says all that is needed.
 
     python eval.py --workdir=runs/a [--step=1000] [--split=val] [--names=retrieval,zero_shot]
+        [--templates=openai_imagenet] [--class_names=classnames.txt]
 
 Prints a table and writes it to RUN/evaluations/.
 """
@@ -16,6 +17,8 @@ flags.DEFINE_string("workdir", None, "Folder of the run.")
 flags.DEFINE_integer("step", None, "Checkpoint; the latest by default.")
 flags.DEFINE_string("split", "", "Split of the data; the run's data.eval_split by default.")
 flags.DEFINE_list("names", [], "Evaluators; those of the run's config by default.")
+flags.DEFINE_list("templates", [], "Prompts of zero_shot: names of lists, or text files.")
+flags.DEFINE_string("class_names", "", "Class names of zero_shot: a list's name or a text file.")
 flags.DEFINE_bool("ema", True, "Take averaged parameters where there are any.")
 cli.define_common()
 FLAGS = flags.FLAGS
@@ -35,7 +38,9 @@ def main(argv: list[str]) -> int:
     workdir = Path(FLAGS.workdir)
     config = cli.read_run(workdir)
     start(config.deterministic)
-    setup = Setup(replace(config, mesh=_mesh(config.mesh)), workdir)
+    given = {"templates": tuple(FLAGS.templates), "class_names": FLAGS.class_names}
+    evaluate = replace(config.evaluate, **{name: x for name, x in given.items() if x})
+    setup = Setup(replace(config, mesh=_mesh(config.mesh), evaluate=evaluate), workdir)
     evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
     checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)
     step = checkpoints.find(FLAGS.step)

@@ -87,6 +87,7 @@ def test_overrides_replace_what_the_recipe_says(read):
         ("--config.freeze=text", r"config\.freeze='text' must be a list"),
         ("--config.log.every=0", r"config\.log: every=0 must be at least 1"),
         ("--config.checkpoint.keep=0", r"config\.checkpoint: keep=0 must be at least 1"),
+        ("--config.evaluate.captions=0", r"config\.evaluate: captions=0 must be at least 1"),
         ("--config.checkpoint.best_mode=most", r"best_mode='most': choose max or min"),
         ("--config.steps.more=1", r"--config\.steps\.more=1: steps is a value, not a group"),
     ],

@@ -191,6 +191,21 @@ def test_captions_are_drawn_or_the_first(jsonl_folder, tokenizer, caption, seen)
     assert len(np.unique(texts, axis=0)) == seen * len(source)
 
 
+def test_evaluation_can_read_several_captions(jsonl_folder, tokenizer):
+    config = DataConfig(source="jsonl", path=str(jsonl_folder), prefetch=0)
+    source, transform = build_source(config, "val"), EvalTransform(7, tokenizer, 31, config, 3)
+    with evaluation_batches(source, transform, 5, config) as batches:
+        batch = next(batches)
+    assert batch["captions"].shape == (5, 3, 31)
+    assert batch["caption_weight"].tolist() == [[1, 1, 0]] * 5
+    np.testing.assert_array_equal(batch["captions"][:, 0], batch["text"])
+    second = tokenizer.encode(source[0]["captions"][1], 31)
+    np.testing.assert_array_equal(batch["captions"][0, 1], second)
+    assert (batch["captions"][:, 2] == tokenizer.pad).all()
+    first = EvalTransform(7, tokenizer, 31, config, 1)(source[0])
+    np.testing.assert_array_equal(first["captions"], batch["text"][:1])
+
+
 @pytest.mark.parametrize(("threads", "prefetch"), [(0, 0), (4, 2)])
 def test_a_bad_image_is_told_with_its_place(tmp_path, tokenizer, threads, prefetch):
     config = bad_image(tmp_path, threads=threads, prefetch=prefetch)

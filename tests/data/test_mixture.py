@@ -11,7 +11,13 @@ import pytest
 from data.pictures import encoded, numbers, picture, sample, write_tar
 
 from vlx.config import build, plain, to_dict
-from vlx.data import DataConfig, build_source, classification_source, train_batches
+from vlx.data import (
+    DataConfig,
+    build_source,
+    classification_source,
+    retrieval_source,
+    train_batches,
+)
 from vlx.data.mixture import LONGEST, interleave
 from vlx.errors import UserError
 
@@ -129,6 +135,15 @@ def test_labels_stay_where_class_names_agree(parquet_folder):
 def test_a_classifier_is_tested_on_single_objects():
     config = DataConfig(mixture=({"source": "shapes", "objects": (3, 5)}, {"source": "shapes"}))
     assert classification_source(config, "val")._sources[0].objects == (1, 1)
+
+
+def test_retrieval_reads_captions_in_the_first_template(config):
+    source = retrieval_source(config, "val")
+    assert [source[n]["captions"] for n in (2, 6)] == [("words on 2",), ("words on 201",)]
+    one = DataConfig(source="shapes", caption_templates=("a photo: {}", "{}"))
+    captions = build_source(replace(one, caption_templates=("{}",)), "val")[3]["captions"]
+    want = tuple(f"a photo: {caption}" for caption in captions)
+    assert retrieval_source(one, "val")[3]["captions"] == want
 
 
 @pytest.mark.parametrize("weights", [[1], [1, 1], [2, 1, 0.5], [0.1, 0.2, 0.7], [5, 17, 3, 1]])

@@ -20,3 +20,16 @@ def test_table_shows_chance_beside_first_ranks(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [("25.0%" in x and "12.5%" in x) for x in lines if "r1" in x] == [True]
     assert [("12.5%" in x) for x in lines if "median" in x] == [False]
+
+
+def test_only_shares_are_shown_as_such(capsys):
+    metrics = {"way_median": 6.0, "way_mean": 12.25, "weight_decay": 1e-3, "top5": 0.5}
+    show({"probe": metrics}, "a run", Console(width=80))
+    lines = capsys.readouterr().out.splitlines()
+    shown = {x.split()[3]: x.split()[5] for x in lines if "probe" in x}
+    assert shown == {
+        "way_median": "6",
+        "way_mean": "12.2",
+        "weight_decay": "0.001",
+        "top5": "50.0%",
+    }

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vlx.errors import UserError
-from vlx.parallel.mesh import MeshConfig, batch_sharding, check_batch, make_mesh
+from vlx.parallel.mesh import MeshConfig, batch_sharding, check_batch, make_mesh, place_whole
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,14 @@ def test_rows_lie_on_all_devices_but_those_of_one_tensor():
     x = jax.device_put(np.arange(12), batch_sharding(mesh))
     rows = [tuple(s.data.tolist()) for s in x.addressable_shards]
     assert sorted(rows) == sorted(2 * [(0, 1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11)])
+
+
+def test_what_every_process_holds_lies_as_it_is_asked_to():
+    sharding = batch_sharding(make_mesh(MeshConfig()))
+    tree = {"x": np.arange(16.0).reshape(8, 2), "y": np.full(24, np.nan)}
+    placed = place_whole(tree, sharding)
+    assert all(x.sharding == sharding for x in placed.values())
+    jax.tree.map(np.testing.assert_array_equal, dict(placed), tree)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.loader import Batches, evaluation_batches, train_batches
 from vlx.data.pipeline import EvalTransform, TrainTransform, build_transforms
 from vlx.data.records import Record, Source
-from vlx.data.sources import SOURCES, build_source, classification_source
+from vlx.data.sample import SampleSource
+from vlx.data.sources import SOURCES, build_source, classification_source, retrieval_source
 from vlx.data.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "DataConfig",
     "EvalTransform",
     "Record",
+    "SampleSource",
     "Source",
     "Tokenizer",
     "TokenizerConfig",
@@ -26,5 +28,6 @@ __all__ = [
     "classification_source",
     "evaluation_batches",
     "pad",
+    "retrieval_source",
     "train_batches",
 ]

@@ -1,6 +1,6 @@
 """Batch fields: the one place that says their names, shapes and dtypes.
 
-Letters: B batch, T text, H and W pixels, N boxes of an image (padded).
+Letters: B batch, T text, H and W pixels, N captions or boxes of an image (padded).
 
 | field        | dtype   | shape        | meaning                                                |
 |--------------|---------|--------------|--------------------------------------------------------|
@@ -9,6 +9,11 @@ Letters: B batch, T text, H and W pixels, N boxes of an image (padded).
 | text_mask    | bool    | [B, T]       | true where a token stands, start and end included      |
 | weight       | float32 | [B]          | 1 for an example, 0 for padding                        |
 | label        | int32   | [B]          | class; only where the data have labels                 |
+
+Where an evaluation asks for all captions of an image:
+
+| captions       | int32   | [B, N, T]  | as text, each                                          |
+| caption_weight | float32 | [B, N]     | 1 for a caption, 0 for padding                         |
 
 Names kept for what later tasks need:
 

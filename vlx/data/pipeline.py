@@ -40,17 +40,31 @@ class TrainTransform:
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """The same fields without chance: the first caption, and the image resized and cut."""
+    """The same fields without chance: the first caption, and the image resized and cut.
+
+    With `captions` = N also captions int32 [N, T], the first N, and caption_weight [N].
+    """
 
     size: Size
     tokenizer: Tokenizer
     length: int
     config: DataConfig
+    captions: int = 0
 
     def __call__(self, record: Record) -> Example:
         c = self.config
         image = evaluation_resize(_pixels(record, c), self.size, c.resize_mode, c.interpolation)
-        return _example(record, image, self.tokenizer, record["captions"][0], self.length)
+        captions = record["captions"]
+        example = _example(record, image, self.tokenizer, captions[0], self.length)
+        return example | self._several(captions) if self.captions else example
+
+    def _several(self, captions: tuple[str, ...]) -> Example:
+        """Ids of the first captions; missing ones are padding alone, and have weight 0."""
+        ids = np.full((self.captions, self.length), self.tokenizer.pad, np.int32)
+        weight = np.zeros(self.captions, np.float32)
+        for n, caption in enumerate(captions[: self.captions]):
+            ids[n], weight[n] = self.tokenizer.encode(caption, self.length), 1
+        return {"captions": ids, "caption_weight": weight}
 
 
 def build_transforms(

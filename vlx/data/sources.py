@@ -39,6 +39,20 @@ def classification_source(config: DataConfig, split: str, size: int = 64) -> Sou
     return build_source(replace(config, objects=(1, 1), mixture=parts), split, size)
 
 
+def retrieval_source(config: DataConfig, split: str, size: int = 64) -> Source:
+    """The records of `split` with their captions as evaluation reads them: in the first template.
+
+    Else an image would have every caption several times over.
+    """
+    names = ("templates", "caption_templates")
+    first = {name: getattr(config, name)[:1] for name in names}
+    parts = tuple(
+        {**entry, **{name: entry[name][:1] for name in names if name in entry}}
+        for entry in config.mixture
+    )
+    return build_source(replace(config, **first, mixture=parts), split, size)
+
+
 def _mixture(config: DataConfig, split: str, size: int) -> MixtureSource:
     sources, weights = [], []
     for number, part in enumerate(config.parts):

@@ -1,6 +1,6 @@
 """Vectors of whole splits, from whatever can encode.
 
-Letters: N examples, E embedding.
+Letters: N examples, E embedding, D width.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from vlx.data import Tokenizer
 from vlx.layers.pixels import normalise
-from vlx.parallel.mesh import batch_sharding, place_rows, replicated
+from vlx.parallel.mesh import batch_sharding, place_rows, place_whole, replicated
 from vlx.parallel.start import from_all_processes
 from vlx.tasks import Task
 
@@ -31,12 +32,19 @@ class Encoder:
 
     def images(self, params: Any, batches: Iterable[Mapping]) -> tuple[np.ndarray, dict]:
         """Unit vectors [N, E] and the other fields of all real examples, in order."""
+        return self._of_images("encode_image", params, batches)
+
+    def features(self, params: Any, batches: Iterable[Mapping]) -> tuple[np.ndarray, dict]:
+        """As `images`, with the vectors [N, D] that classifiers are trained on."""
+        return self._of_images("features", params, batches)
+
+    def _of_images(self, method: str, params: Any, batches: Iterable[Mapping]):
         vectors, rest = [], []
         for batch in batches:
             image = place_rows(batch["image"], self.mesh)
             fields = {name: from_all_processes(x) for name, x in batch.items() if name != "image"}
             real = fields["weight"] > 0
-            vectors.append(np.asarray(self._function("image")(params, image))[real])
+            vectors.append(np.asarray(self._function(method)(params, image))[real])
             rest.append({name: x[real] for name, x in fields.items()})
         fields = {name: np.concatenate([r[name] for r in rest]) for name in rest[0]}
         return np.concatenate(vectors), fields
@@ -52,22 +60,18 @@ class Encoder:
             rows = ids[start : start + size]
             # A last batch of another size would be compiled anew.
             padded = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
-            text = jax.device_put(padded, batch_sharding(self.mesh))
-            vectors.append(np.asarray(self._function("text")(params, text))[: len(rows)])
+            text = place_whole(padded, batch_sharding(self.mesh))
+            vectors.append(np.asarray(self._function("encode_text")(params, text))[: len(rows)])
         return np.concatenate(vectors)
 
-    def _function(self, kind: str) -> Callable:
-        if kind not in self._compiled:
+    def _function(self, method: str) -> Callable:
+        if method not in self._compiled:
             model, pixels = self.task.model, self.task.pixels
 
-            def encode_image(params, image):
-                image = normalise(image, pixels)
-                return model.apply({"params": params}, image, method="encode_image")
+            def encode(params, x):
+                x = x if method == "encode_text" else normalise(x, pixels)
+                return model.apply({"params": params}, x, method=method).astype(jnp.float32)
 
-            def encode_text(params, text):
-                return model.apply({"params": params}, text, method="encode_text")
-
-            encode = encode_image if kind == "image" else encode_text
             # On every device, so that every process can read all vectors.
-            self._compiled[kind] = jax.jit(encode, out_shardings=replicated(self.mesh))
-        return self._compiled[kind]
+            self._compiled[method] = jax.jit(encode, out_shardings=replicated(self.mesh))
+        return self._compiled[method]

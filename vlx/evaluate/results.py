@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+FORMS = {"_median": ".0f", "_mean": ".1f", "weight_decay": "g"}  # what is no share
 Results = Mapping[str, Mapping[str, float]]  # evaluator -> metric -> value
 
 
@@ -33,4 +34,7 @@ def show(results: Results, title: str, console: Console | None = None) -> None:
 
 
 def _format(metric: str, value: float) -> str:
-    return f"{value:.0f}" if metric.endswith("median") else f"{value:.1%}"
+    for ending, form in FORMS.items():
+        if metric.endswith(ending):
+            return format(value, form)
+    return f"{value:.1%}"

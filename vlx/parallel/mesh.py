@@ -57,6 +57,18 @@ def place_rows(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(put, tree)
 
 
+def place_whole(tree: Any, sharding: NamedSharding) -> Any:
+    """NumPy arrays that every process holds whole, laid over the devices.
+
+    Unlike `jax.device_put` it does not send them around to compare them, in which NaN would differ.
+    """
+
+    def place(x):
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+    return jax.tree.map(place, tree)
+
+
 def check_batch(size: int, micro_batches: int, mesh: Mesh, key: str = "batch.size") -> None:
     """Refuses a batch that does not cut into equal pieces for all devices."""
     rows = math.prod(mesh.shape[name] for name in BATCH_AXES)

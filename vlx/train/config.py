@@ -48,7 +48,15 @@ class EvaluateConfig:
     names: tuple[str, ...] = ()  # empty: those that suit the task
     batch_size: int = 256
     examples: int = 0  # at most; 0: the whole split
+    captions: int = 5  # of an image that retrieval knows, at most; COCO and Flickr30k have five
+    templates: tuple[str, ...] = ()  # zero_shot: sentences with {}, names of lists, or text files
+    class_names: str = ""  # zero_shot: a list's name or a text file; empty: the data's names
+    probe_examples: int = 50_000  # of the training split, for linear_probe and knn; 0: all
     ema: bool = True  # evaluate the averaged parameters where there are any
+
+    def __post_init__(self):
+        if self.captions < 1:
+            raise ValueError(f"captions={self.captions} must be at least 1.")
 
 
 @dataclass(frozen=True)

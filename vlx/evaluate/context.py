@@ -1,0 +1,36 @@
+"""What evaluators share."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from vlx.data import Batch, EvalTransform, Source, evaluation_batches
+from vlx.evaluate.encode import Encoder
+from vlx.train.setup import Setup
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The run, its split, and compiled encoders."""
+
+    setup: Setup
+    split: str
+    encoder: Encoder
+
+    def batches(
+        self, source: Source, most: int, transform: EvalTransform | None = None
+    ) -> Iterator[Batch]:
+        """This host's rows of the padded batches of at most so many examples; 0: all."""
+        c = self.setup.config
+        size, most = c.evaluate.batch_size, most or len(source)
+        transform = transform or self.setup.transforms[1]
+        host, hosts = jax.process_index(), jax.process_count()
+        own = np.arange(size // hosts) + host * (size // hosts)  # this host's rows of a batch
+        with evaluation_batches(source, transform, size, c.data, host, hosts) as batches:
+            for first, batch in zip(range(0, most, size), batches, strict=False):
+                batch["weight"][first + own >= most] = 0
+                yield batch
