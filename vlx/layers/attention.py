@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vlx.layers import initializers as init
+from vlx.layers.cache import CACHE, Slots
 from vlx.layers.norm import Norm
 
 Array = jax.Array
@@ -85,14 +86,26 @@ class Attention(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Array, context: Array | None = None, mask=None, causal=False) -> Array:
-        """x: [B, T, any]; context: [B, S, any] -> [B, T, width]; mask as in `attention`."""
+    def __call__(
+        self,
+        x: Array,
+        context: Array | None = None,
+        mask: Array | None = None,
+        causal: bool = False,
+        slots: Slots | None = None,
+    ) -> Array:
+        """x: [B, T, any]; context: [B, S, any] -> [B, T, width]; mask as in `attention`.
+
+        With `slots`, x continues a text, causally, and mask is [B or 1, H or 1, T or 1, L]; a
+        context is read once, when it is first given, and may serve several texts: [C, S, any].
+        """
         o, size = self.options, self.width // self.heads
         norm = partial(Norm, epsilon=self.epsilon, dtype=self.dtype)
         heads = partial(
             nn.DenseGeneral, (self.heads, size), kernel_init=self.kernel_init, dtype=self.dtype
         )
-        context = x if context is None else context
+        itself = context is None
+        context = x if itself else context
         q, k, v = heads(name="query")(x), heads(name="key")(context), heads(name="value")(context)
         scale = None
         if o.qk_norm:
@@ -102,7 +115,15 @@ class Attention(nn.Module):
         drop = None
         if self.dropout > 0 and self.has_rng("dropout"):
             drop = nn.Dropout(self.dropout, deterministic=False)
-        y = attention(q, k, v, mask=mask, causal=causal, scale=scale, drop=drop)  # BTHK
+        shape = q.shape
+        if slots is not None and itself:
+            k, v, mask = self._remember(k, v, mask, slots)
+            causal = False
+        elif slots is not None:
+            k, v = self._remember_context(k, v)
+            q = q.reshape(len(k), -1, *shape[2:])  # texts that share a context, in one product
+        y = attention(q, k, v, mask=mask, causal=causal, scale=scale, drop=drop)
+        y = y.reshape(shape)  # BTHK
         if o.head_scale:
             factor = self.param("head_scale", init.ones, (self.heads,))
             y = y * factor[:, None].astype(y.dtype)
@@ -112,6 +133,20 @@ class Attention(nn.Module):
         return nn.DenseGeneral(
             self.width, axis=(-2, -1), kernel_init=self.out_init, dtype=self.dtype, name="out"
         )(y)
+
+    def _remember(self, k: Array, v: Array, mask: Array | None, slots: Slots):
+        """All keys and values so far, [B, L, H, K], and what of them each token may read."""
+        empty = (len(k), slots.length, *k.shape[2:])
+        keys = self.variable(CACHE, "past_key", jnp.zeros, empty, k.dtype)
+        values = self.variable(CACHE, "past_value", jnp.zeros, empty, v.dtype)
+        keys.value, values.value = slots.write(keys.value, k), slots.write(values.value, v)
+        visible = slots.visible(k.shape[1])
+        return keys.value, values.value, visible if mask is None else mask & visible
+
+    def _remember_context(self, k: Array, v: Array) -> tuple[Array, Array]:
+        """The context's keys and values as they were at the first call; later ones are not used."""
+        keys = self.variable(CACHE, "context_key", lambda: k)
+        return keys.value, self.variable(CACHE, "context_value", lambda: v).value
 
     def _cosine(self, q: Array, k: Array) -> tuple[Array, Array, float]:
         """Queries times their temperature, keys of unit length, and the scale that is left: 1."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 
+from vlx.layers.cache import CACHE
 from vlx.parallel.collectives import keep_rows
 
 Array = jax.Array
@@ -47,7 +48,7 @@ def run(layer: nn.Module, length: int, compute: Compute, x: Array, *shared) -> A
         step = nn.remat(step, policy=POLICIES[compute.remat], prevent_cse=not compute.scan)
     loop = nn.scan(
         step,
-        variable_axes={"params": 0, "intermediates": 0},
+        variable_axes={"params": 0, "intermediates": 0, CACHE: 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=nn.broadcast,
         length=length,

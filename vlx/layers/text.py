@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from vlx.layers import initializers as init
+from vlx.layers.cache import CACHE, Slots
 from vlx.layers.embeddings import Tokens
 from vlx.layers.norm import Norm
 from vlx.layers.stack import Compute
@@ -93,6 +94,32 @@ class TextTransformer(nn.Module):
         x = self.encoder(x, self._mask(text))
         vector, tokens = self._pool(x, text)
         return self.projection(vector) if c.projection else vector, tokens
+
+    def init_cache(self, texts: int, length: int) -> None:
+        """Makes room for texts of at most `length` tokens."""
+        c = self.config
+        if length > c.length:
+            raise ValueError(f"texts of {length} tokens, the model takes {c.length}.")
+        self.put_variable(CACHE, "text", jnp.full((texts, length), c.pad, jnp.int32))
+        self.put_variable(CACHE, "filled", jnp.zeros((), jnp.int32))
+
+    def continued(self, text: Array, keep: int) -> tuple[Array, Slots]:
+        """Features of the next tokens, as `__call__` has them in the whole text, and their slots.
+
+        text: int32 [B, n] -> [B, n, D]; the next call begins `keep` tokens later.
+        """
+        c = self.config
+        known, first = self.get_variable(CACHE, "text"), self.get_variable(CACHE, "filled")
+        slots = Slots(first, known.shape[1])
+        known = slots.write(known, text)
+        self.put_variable(CACHE, "text", known)
+        self.put_variable(CACHE, "filled", first + keep)
+        x = self.tokens(text)
+        rows = jax.lax.dynamic_slice_in_dim(self.positions, first, text.shape[1])
+        mask = self._mask(known)
+        mask = None if mask is None else mask[..., : slots.length]  # without the class token
+        x = self.encoder(x + rows.astype(x.dtype), mask, slots)
+        return self.norm(x) if c.norm_tokens else x, slots
 
     def _mask(self, text: Array) -> Array | None:
         """Which keys may be read, by all queries alike: bool [B, 1, 1, L]."""

@@ -12,6 +12,7 @@ from jax.ad_checkpoint import checkpoint_name
 from vlx.layers import initializers as init
 from vlx.layers import stack
 from vlx.layers.attention import Attention, AttentionOptions
+from vlx.layers.cache import Slots
 from vlx.layers.mlp import Mlp
 from vlx.layers.norm import Norm
 from vlx.layers.stack import Compute
@@ -107,11 +108,12 @@ class SelfLayer(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Array, mask: Array | None = None) -> Array:
+    def __call__(self, x: Array, mask: Array | None = None, slots: Slots | None = None) -> Array:
         """x: [B, L, D]; mask: bool [B, 1 or H, L, L], true where a query may look."""
         c = self.config
         y = Norm(c.epsilon, self.dtype, name="attention_norm")(x)
-        x = x + attention_branch(c, self.dtype, "attention", y, mask=mask, causal=self.causal)
+        where = {"mask": mask, "causal": self.causal, "slots": slots}
+        x = x + attention_branch(c, self.dtype, "attention", y, **where)
         return x + mlp_branch(c, self.dtype, x)
 
 
@@ -122,12 +124,12 @@ class CrossLayer(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Array, context: Array) -> Array:
+    def __call__(self, x: Array, context: Array, slots: Slots | None = None) -> Array:
         """x: [B, L, D]; context: [B, S, any]."""
         c = self.config
         y = Norm(c.epsilon, self.dtype, name="attention_norm")(x)
         context = Norm(c.epsilon, self.dtype, name="context_norm")(context)
-        x = x + attention_branch(c, self.dtype, "attention", y, context)
+        x = x + attention_branch(c, self.dtype, "attention", y, context, slots=slots)
         return x + mlp_branch(c, self.dtype, x)
 
 
@@ -139,6 +141,6 @@ class Transformer(nn.Module):
     causal: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, mask: Array | None = None) -> Array:
+    def __call__(self, x: Array, mask: Array | None = None, slots: Slots | None = None) -> Array:
         layer = SelfLayer(self.config, self.causal, self.compute.dtype, name="layers")
-        return stack.run(layer, self.config.layers, self.compute, x, mask)
+        return stack.run(layer, self.config.layers, self.compute, x, mask, slots)

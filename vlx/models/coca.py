@@ -11,12 +11,14 @@ from functools import partial
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from vlx.layers import initializers as init
 from vlx.layers import stack
 from vlx.layers.attention import unit
 from vlx.layers.bert import BertTextConfig
+from vlx.layers.cache import CACHE, Slots
 from vlx.layers.norm import Norm
 from vlx.layers.stack import Compute
 from vlx.layers.text import TextConfig
@@ -81,9 +83,9 @@ class SeparateLayer(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Array, image: Array) -> Array:
-        x = SelfLayer(self.config, causal=True, dtype=self.dtype, name="self")(x)
-        return CrossLayer(self.config, self.dtype, name="cross")(x, image)
+    def __call__(self, x: Array, image: Array, slots: Slots | None = None) -> Array:
+        x = SelfLayer(self.config, causal=True, dtype=self.dtype, name="self")(x, slots=slots)
+        return CrossLayer(self.config, self.dtype, name="cross")(x, image, slots)
 
 
 class SingleLayer(nn.Module):
@@ -93,12 +95,12 @@ class SingleLayer(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: Array, image: Array) -> Array:
+    def __call__(self, x: Array, image: Array, slots: Slots | None = None) -> Array:
         c, norm = self.config, partial(Norm, self.config.epsilon, self.dtype)
         y = norm(name="attention_norm")(x)
-        x = x + attention_branch(c, self.dtype, "attention", y, causal=True)
+        x = x + attention_branch(c, self.dtype, "attention", y, causal=True, slots=slots)
         y = norm(name="cross_norm")(x)
-        x = x + attention_branch(c, self.dtype, "cross", y, image)
+        x = x + attention_branch(c, self.dtype, "cross", y, image, slots=slots)
         return x + mlp_branch(c, self.dtype, x)
 
 
@@ -109,19 +111,19 @@ class Decoder(nn.Module):
     compute: Compute
 
     @nn.compact
-    def __call__(self, x: Array, image: Array) -> Array:
+    def __call__(self, x: Array, image: Array, slots: Slots | None = None) -> Array:
         c, dtype = self.config.encoder, self.compute.dtype
         if self.config.block == "separate_mlp":
             layer = SeparateLayer(c, dtype, name="layers")
         else:
             layer = SingleLayer(c, dtype, name="layers")
             image = Norm(c.epsilon, dtype, name="context_norm")(image)
-        x = stack.run(layer, c.layers, self.compute, x, image)
+        x = stack.run(layer, c.layers, self.compute, x, image, slots)
         return Norm(c.epsilon, dtype, name="norm")(x)
 
 
 class Coca(Clip):
-    """Capabilities: encode_image, encode_text, features."""
+    """Capabilities: encode_image, encode_text, features; init_cache, decode_step, rank."""
 
     config: CocaConfig
 
@@ -153,6 +155,32 @@ class Coca(Clip):
             logits=self._logits(self.decoder(text_tokens, image_tokens)),
             scale=self.scale(),
         )
+
+    def init_cache(self, image: Array, length: int, copies: int = 1) -> None:
+        """Reads images [B, height, width, 3] into the collection `cache`.
+
+        It is ready for `copies` texts of each, one after another, of at most `length` tokens.
+        """
+        text = self.config.text
+        if not (isinstance(text, TextConfig) and text.causal):
+            raise ValueError("a text tower that reads both ways cannot write captions.")
+        self.put_variable(CACHE, "image", self.image(image)[1])
+        self.text.init_cache(len(image) * copies, length)
+
+    def decode_step(self, text: Array, keep: int | None = None) -> Array:
+        """Logits of what follows each of the next tokens: int32 [B, n] -> [B, n, V], float32.
+
+        Only the first `keep` of the tokens (all by default) count as written.
+        """
+        x, slots = self.text.continued(text, text.shape[1] if keep is None else keep)
+        x = self.decoder(x, self.get_variable(CACHE, "image"), slots)
+        return self._logits(x).astype(jnp.float32)
+
+    def rank(self, image: Array, text: Array) -> Array:
+        """Log-likelihood of texts int32 [B, T], each after its first token: float32 [B]."""
+        logits, after = self(image, text).logits[:, :-1].astype(jnp.float32), text[:, 1:]
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), after[..., None], axis=-1)[..., 0]
+        return jnp.sum(chosen, axis=1, where=after != self.config.text.pad)
 
     def _logits(self, x: Array) -> Array:
         tied = self.config.decoder.tie_embeddings
