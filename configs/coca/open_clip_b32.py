@@ -4,6 +4,7 @@ r"""open_clip's coca_ViT-B-32, with the values of its command line.
         --workdir=runs/b32
 
 `pairs` is a folder of Parquet files (train-*.parquet, val-*.parquet) with images and captions.
+CLIP's vocabulary comes with `pip install --no-deps open_clip_torch`.
 
 Published for the weights `laion2b_s13b_b90k` (13B samples of LAION-2B, batch about 90k):
 zero-shot ImageNet 63.3; Flickr30k R@1 image to text 81.6, text to image 63.4; COCO R@1 54.6
@@ -20,7 +21,7 @@ def get_config() -> ConfigDict:
     c.model = {"preset": "coca_ViT-B-32"}
     c.model.compute = {"dtype": "bfloat16", "scan": True, "remat": "names"}
     c.data = {"source": "parquet", "path": "", "crop_scale": (0.9, 1.0)}
-    c.tokenizer = {"name": "sentencepiece", "vocab_size": 49_408, "length": 76}
+    c.tokenizer = {"name": "clip_bpe", "length": 76}
     c.batch = {"size": 90_112}
     c.optimizer = {"name": "adamw", "lr": 5e-4, "b1": 0.9, "b2": 0.98, "eps": 1e-6}
     c.optimizer.weight_decay = 0.2
