@@ -51,13 +51,9 @@ def nearest_neighbours(
     train: [N, D]; test: [M, D]. Of the 20 nearest by cosine each has exp(cosine / 0.07) votes.
     """
     train, test = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, test))
-    return over_rows(
-        *(_vote, (test, test_label), (train, label)),
-        columns=max(len(train), NEIGHBOURS * classes),
-        mesh=mesh,
-        count=min(NEIGHBOURS, len(train)),
-        classes=classes,
-    )
+    count = min(NEIGHBOURS, len(train))
+    columns, options = max(len(train), count * classes), {"count": count, "classes": classes}
+    return over_rows(_vote, (test, test_label), (train, label), columns, mesh, **options)
 
 
 def _vote(test: Array, test_label: Array, train: Array, label: Array, count: int, classes: int):
