@@ -10,10 +10,12 @@ from golden_checks import (
     coca_losses,
     coca_models,
     coca_training,
+    metrics,
 )
 
 COCA = coca_generation.CHECKS | coca_losses.CHECKS | coca_models.CHECKS | coca_training.CHECKS
 COCA |= coca_evaluation.CHECKS
 CHECKS = {("coca", kind): check for kind, check in COCA.items()}
+CHECKS |= {("metrics", kind): check for kind, check in metrics.CHECKS.items()}
 
 PENDING: dict[tuple[str, str], str] = {}  # (system, kind) -> why it cannot be checked yet
