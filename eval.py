@@ -27,7 +27,8 @@ FLAGS = flags.FLAGS
 def main(argv: list[str]) -> int:
     from vlx.errors import UserError
     from vlx.evaluate import build_evaluators
-    from vlx.evaluate.results import show, write
+    from vlx.evaluate.captioning import captions_file
+    from vlx.evaluate.results import show, show_captions, write
     from vlx.parallel.start import start
     from vlx.train.checkpoint import Checkpoints
     from vlx.train.setup import Setup
@@ -50,6 +51,8 @@ def main(argv: list[str]) -> int:
     split = FLAGS.split or config.data.eval_split
     path = write(workdir, step, split, results)
     show(results, f"{workdir} at step {step}, split {split}")
+    if "captioning" in results:
+        show_captions(captions_file(workdir, split))
     print(f"written to {path}")
     return 0
 

@@ -4,7 +4,8 @@ import json
 
 from rich.console import Console
 
-from vlx.evaluate.results import show, write
+from vlx.evaluate.captioning import Caption, save
+from vlx.evaluate.results import show, show_captions, write
 
 RESULTS = {"retrieval": {"image_to_text_r1": 0.25, "image_to_text_median": 6.0, "chance": 0.125}}
 
@@ -33,3 +34,22 @@ def test_only_shares_are_shown_as_such(capsys):
         "weight_decay": "0.001",
         "top5": "50.0%",
     }
+
+
+def test_results_of_other_evaluators_stay(tmp_path):
+    write(tmp_path, 30, "val", RESULTS)
+    path = write(tmp_path, 30, "val", {"zero_shot": {"top1": 0.5}})
+    results = json.loads(path.read_text())["results"]
+    assert results == RESULTS | {"zero_shot": {"top1": 0.5}}
+
+
+def test_captions_stand_beside_their_references(tmp_path):
+    file = tmp_path / "captions-val.json"
+    captions = [Caption(i, f"written {i}", -1.0, (f"given {i}", "another")) for i in range(40)]
+    save(file, captions)
+    console = Console(width=80, record=True)
+    show_captions(file, most=4, console=console)
+    rows = [line for line in console.export_text().splitlines() if "written " in line]
+    assert [row.count("given") for row in rows] == [1] * 4
+    assert "written 0" in rows[0]
+    assert "given 30" in rows[-1]

@@ -5,6 +5,7 @@ from typing import Any
 
 from vlx.config import nearest
 from vlx.errors import UserError
+from vlx.evaluate.captioning import captioning
 from vlx.evaluate.context import Context, Metrics
 from vlx.evaluate.encode import Encoder
 from vlx.evaluate.probes import knn, linear_probe
@@ -16,6 +17,7 @@ from vlx.train.setup import Setup
 __all__ = ["EVALUATORS", "build_evaluators"]
 
 EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
+    "captioning": captioning,
     "retrieval": retrieval,
     "zero_shot": zero_shot,
     "linear_probe": linear_probe,

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import numpy as np
 
+from vlx.config import build
 from vlx.data import Batch, EvalTransform, Source, evaluation_batches
+from vlx.decode import DecodeOptions, Writer
 from vlx.evaluate.encode import Encoder
 from vlx.train.setup import Setup
 
+LONGEST = 30  # tokens of a caption, where nothing else is said
 Metrics = Mapping[str, float]
 
 
@@ -20,6 +24,16 @@ class Context:
     setup: Setup
     split: str
     encoder: Encoder
+
+    @cached_property
+    def writer(self) -> Writer:
+        """Writes captions by the options `evaluate.decode`; compiled once for all evaluations."""
+        setup = self.setup
+        c, task = setup.config.evaluate, setup.task
+        given = {"max_length": min(LONGEST, task.text_length)} | dict(c.decode)
+        options = build(DecodeOptions, given, "config.evaluate.decode")
+        parts = task.model, task.pixels, setup.tokenizer, options, setup.mesh
+        return Writer(*parts, c.caption_prefix)
 
     def batches(
         self, source: Source, most: int, transform: EvalTransform | None = None

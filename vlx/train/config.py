@@ -51,6 +51,9 @@ class EvaluateConfig:
     captions: int = 5  # of an image that retrieval knows, at most; COCO and Flickr30k have five
     templates: tuple[str, ...] = ()  # zero_shot: sentences with {}, names of lists, or text files
     class_names: str = ""  # zero_shot: a list's name or a text file; empty: the data's names
+    decode: Mapping[str, Any] = field(default_factory=dict)  # captioning: see vlx/decode/options.py
+    caption_prefix: str = ""  # captioning: what every caption begins with
+    caption_metrics: tuple[str, ...] = ("bleu", "rouge_l", "cider_d")  # or "meteor", "spice"
     probe_examples: int = 50_000  # of the training split, for linear_probe and knn; 0: all
     ema: bool = True  # evaluate the averaged parameters where there are any
 

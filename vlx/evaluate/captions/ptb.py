@@ -11,6 +11,7 @@ from vlx.evaluate.captions.ptb_rules import RULES, word
 REMOVED = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";", " ", ""}
 
 _COMMON = regex.compile(r"[A-Za-z]+(?=[ \n])|[ \n]")  # what needs no rules: most of every caption
+_SIGHT = regex.compile(r"[^\n]*\n*[^\n]*\n?")  # of a line: the next one decides about periods
 _WIDE = regex.compile(r"[\U00010000-\U0010FFFF]")  # unknown to the lexer, most emoji too
 
 
@@ -32,15 +33,17 @@ def tokenize(texts: Sequence[str]) -> list[str]:
 
 def _tokens(text: str) -> Iterator[str]:
     """Tokens in small letters, and spaces and line ends; skips what no rule reads."""
-    start = 0
+    start = end = 0
     while start < len(text):
+        if start == 0 or text[start - 1] == "\n":
+            end = _SIGHT.match(text, start).end()  # patterns look for what they need up to there
         if match := _COMMON.match(text, start):
             start = match.end()
             yield word(match[0]).lower()
             continue
         reach, token, spell = start, None, str
         for rule in RULES:
-            match = rule.pattern.match(text, start)
+            match = rule.pattern.match(text, start, end)
             if match and match.end() > reach:
                 reach, token, spell = match.end(), match, rule.spell
         start = token.end(1) if token else start + 1

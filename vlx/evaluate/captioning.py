@@ -1,0 +1,70 @@
+"""Captions beside the references of the split's images."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vlx.data import retrieval_source
+from vlx.data.records import read_captions
+from vlx.evaluate.captions import score_captions
+from vlx.evaluate.context import Context, Metrics
+from vlx.parallel.mesh import place_rows
+from vlx.parallel.start import from_all_processes
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What was written about an example of the split, and what people wrote."""
+
+    index: int
+    text: str
+    score: float
+    references: tuple[str, ...]
+
+
+def captioning(context: Context, params: Any) -> Metrics:
+    """BLEU, ROUGE-L and CIDEr-D (`evaluate.caption_metrics`) of written captions.
+
+    They are kept in the run's evaluations/captions-SPLIT.json.
+    """
+    setup = context.setup
+    captions = write_captions(context, params)
+    if jax.process_index() == 0:
+        save(captions_file(setup.workdir, context.split), captions)
+    scores = score_captions(
+        [caption.text for caption in captions],
+        [caption.references for caption in captions],
+        setup.config.evaluate.caption_metrics,
+    )
+    return {name: score.corpus for name, score in scores.items()}
+
+
+def captions_file(workdir: Path, split: str) -> Path:
+    """Where the newest captions of a run are kept."""
+    return workdir / "evaluations" / f"captions-{split}.json"
+
+
+def write_captions(context: Context, params: Any) -> list[Caption]:
+    """A caption of every example, by the options `evaluate.decode`."""
+    setup, write = context.setup, context.writer
+    c = setup.config.evaluate
+    source = retrieval_source(setup.config.data, context.split, setup.image_size[0])
+    captions = []
+    for number, batch in enumerate(context.batches(source, c.examples)):
+        texts, scores = write(params, place_rows(batch["image"], setup.mesh), number)
+        real = from_all_processes(batch["weight"]) > 0
+        for row in real.nonzero()[0]:
+            index = number * c.batch_size + int(row)
+            references = tuple(read_captions(source, index))
+            captions.append(Caption(index, texts[row], float(scores[row]), references))
+    return captions
+
+
+def save(path: Path, captions: Sequence[Caption]) -> None:
+    """Writes them as JSON."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps([vars(caption) for caption in captions], indent=1) + "\n")
