@@ -132,6 +132,11 @@ def text(c: TextConfig, prefix: str = "text.") -> list[Rule]:
     return rules
 
 
+def any_text(c: TextConfig | BertTextConfig, prefix: str = "text.") -> list[Rule]:
+    """The text tower of either kind; Hugging Face's is always under `text.`."""
+    return bert_text(c) if isinstance(c, BertTextConfig) else text(c, prefix)
+
+
 def bert_text(c: BertTextConfig) -> list[Rule]:
     """A Hugging Face RoBERTa as text tower, `text.transformer.*` and `text.proj`."""
     stem, heads = "text.transformer.embeddings", c.encoder.heads

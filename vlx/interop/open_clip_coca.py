@@ -2,17 +2,13 @@
 
 from vlx.interop import open_clip_blocks as blocks
 from vlx.interop.table import Rule
-from vlx.layers.bert import BertTextConfig
 from vlx.models.coca import CocaConfig
 
 
 def table(config: CocaConfig) -> list[Rule]:
     decoder = config.decoder.encoder
     rules = blocks.vision(config.vision, config.embedding)
-    if isinstance(config.text, BertTextConfig):
-        rules += blocks.bert_text(config.text)
-    else:
-        rules += blocks.text(config.text)
+    rules += blocks.any_text(config.text)
     names = "text_decoder.resblocks.{layer}", "decoder/layers/self"
     rules += blocks.block(*names, decoder)
     names = "text_decoder.cross_attn.{layer}", "decoder/layers/cross"

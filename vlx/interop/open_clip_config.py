@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict
 
 from vlx.config import to_dict
 from vlx.errors import UserError
+from vlx.interop.clip import separate_text
 from vlx.layers.attention import AttentionOptions
 from vlx.layers.bert import BertConfig, BertTextConfig
 from vlx.layers.stack import Compute
@@ -212,12 +213,12 @@ def write_config(config: CocaConfig | ClipConfig) -> Json:
         "init_logit_scale": config.logit_scale,
         "init_logit_bias": config.logit_bias,
         "nonscalar_logit_scale": config.scalar_shape == (1,),
+        "custom_text": isinstance(config, CocaConfig) or separate_text(config),
         "vision_cfg": _write_vision(config.vision),
         "text_cfg": _write_text(config.text),
     }
     if isinstance(config, CocaConfig):
         tower = config.decoder.encoder
-        result["custom_text"] = True
         result["multimodal_cfg"] = {
             "context_length": config.text.length,
             "vocab_size": config.decoder.vocabulary,

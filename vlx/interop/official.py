@@ -1,0 +1,120 @@
+"""Models in other people's files: reading and writing them by the tables."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vlx.config import nearest
+from vlx.errors import UserError
+from vlx.interop import FORMATS, Format
+from vlx.interop.files import find_weights, read_tensors, write_tensors
+from vlx.interop.native import write_folder
+from vlx.interop.open_clip_files import Description
+from vlx.interop.pretrained import Pretrained, check_params, float32
+from vlx.interop.table import to_official, to_vlx
+from vlx.models import MODELS, name_of, parameter_shapes
+
+
+def read(path: Path, format: str = "", model: Any = None) -> Pretrained:
+    """The model in a published file or folder, under vlx's paths; its vocabulary is not in it.
+
+    `format` is a name in FORMATS, by default the one that knows the file's tensors. `model` is a
+    model config, or the name of a preset, for files that come without a config.
+    """
+    path = find_weights(path)
+    state = read_tensors(path)
+    chosen = find_format(format) if format else _detect(path, state)
+    description = _describe(path, chosen, model)
+    module = MODELS[chosen.model].module(description.config)
+    table = chosen.table(description.config, state)
+    try:
+        state = chosen.clean(state, _official_shapes(table, parameter_shapes(module)))
+        params = to_vlx(table, state)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (TypeError, ValueError) as error:  # what a table cannot reshape
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(
+            f"{path}: the weights do not have the shapes that the model's config asks for; take "
+            f"both from one source ({reason})."
+        ) from error
+    return Pretrained(module, float32(params), description.pixels, description.tokenizer)
+
+
+def read_whole(path: Path, format: str = "", model: Any = None) -> Pretrained:
+    """As `read`, with every array of the shape that the config asks for, or a UserError."""
+    pretrained = read(path, format, model)
+    check_params(pretrained.model, pretrained.params, path)
+    return pretrained
+
+
+def write(folder: Path, pretrained: Pretrained, format: str) -> None:
+    """A new folder that the official code loads.
+
+    Raises UserError for a model that the format cannot express, naming the options.
+    """
+    chosen, p = find_format(format), pretrained
+    name = name_of(p.model)
+    if name != chosen.model:
+        fitting = [other for other, f in FORMATS.items() if f.model == name]
+        raise UserError(
+            f"--format={format} is for {chosen.model} models and this is a {name}; "
+            f"take --format={' or '.join(fitting) or 'vlx'}."
+        )
+    config = p.model.config
+    official_config = chosen.write_config(Description(config, p.pixels, p.tokenizer))
+    official = to_official(chosen.table(config, ()), p.params)
+
+    def fill(draft: Path) -> None:
+        (draft / chosen.config_file).write_text(json.dumps(official_config, indent=2) + "\n")
+        write_tensors(draft / chosen.weights_file, official, {"format": "pt"})
+
+    write_folder(folder, fill)
+
+
+def find_format(name: str) -> Format:
+    """The format of a name. Raises UserError with the nearest for an unknown one."""
+    if name not in FORMATS:
+        raise UserError(f"--format={name!r} is unknown; {nearest(name, FORMATS)}")
+    return FORMATS[name]
+
+
+def _detect(path: Path, names: Collection[str]) -> Format:
+    for chosen in FORMATS.values():
+        if chosen.knows({name.removeprefix("module.") for name in names}):
+            return chosen
+    raise UserError(
+        f"{path} is of no format that vlx knows ({', '.join(FORMATS)}); its first tensors are "
+        f"{', '.join(sorted(names)[:3])}."
+    )
+
+
+def _describe(path: Path, chosen: Format, model: Any) -> Description:
+    """From the config beside the file, else from what was given."""
+    beside = path.parent / chosen.config_file
+    if beside.is_file():
+        try:
+            return chosen.read_config(json.loads(beside.read_text()))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{beside} cannot be read: {error}. Copy it again.") from error
+    kind = MODELS[chosen.model]
+    if type(model) is kind.config:
+        return chosen.default(model)
+    if not model:
+        raise UserError(
+            f"{path} has no {chosen.config_file} beside it; put it there, or say which model it "
+            f"is: --model={next(iter(kind.presets))}."
+        )
+    if not isinstance(model, str):
+        raise UserError(f"{path} holds a {chosen.model}, but the run trains a {name_of(model)}.")
+    if model not in kind.presets:
+        raise UserError(f"--model={model!r} is unknown; {nearest(model, kind.presets)}")
+    return chosen.default(kind.presets[model])
+
+
+def _official_shapes(table, shapes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    official = jax.eval_shape(lambda x: to_official(table, x), shapes)
+    return {name: tuple(x.shape) for name, x in official.items()}

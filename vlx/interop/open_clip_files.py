@@ -1,0 +1,85 @@
+"""`open_clip_config.json`: the model, its pixels and its vocabulary."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vlx.data import TokenizerConfig
+from vlx.errors import UserError
+from vlx.interop.open_clip_config import read_config, write_config
+from vlx.interop.pretrained import Pixels
+from vlx.layers.bert import BertTextConfig
+from vlx.layers.pixels import STATISTICS
+from vlx.models.clip import ClipConfig
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a published config says."""
+
+    config: Any  # of the model
+    pixels: Pixels
+    tokenizer: TokenizerConfig
+
+
+def read(official: Mapping[str, Any]) -> Description:
+    """The description in a file's content. Raises UserError for what vlx does not know."""
+    if "model_cfg" not in official:
+        raise UserError("open_clip config: there is no model_cfg; take open_clip_config.json.")
+    config = read_config(official["model_cfg"])
+    given = official.get("preprocess_cfg", {})
+    pixels = Pixels(
+        config.vision.image_size,
+        _statistics(given.get("mean"), given.get("std")),
+        given.get("resize_mode") or "shortest",
+        given.get("interpolation") or "bicubic",
+    )
+    options = official["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs") or {}
+    return Description(config, pixels, _tokenizer(config, options.get("clean", "lower")))
+
+
+def default(config: ClipConfig) -> Description:
+    """What open_clip takes where a model comes without a file of its own."""
+    return Description(config, Pixels(config.vision.image_size), _tokenizer(config))
+
+
+def write(description: Description) -> Json:
+    """The content of the file, which `read` reads.
+
+    Raises UserError if open_clip has no such model.
+    """
+    pixels = description.pixels
+    mean, deviation = STATISTICS[pixels.statistics]
+    return {
+        "model_cfg": write_config(description.config),
+        "preprocess_cfg": {
+            "size": list(pixels.size),
+            "mode": "RGB",
+            "mean": list(mean),
+            "std": list(deviation),
+            "interpolation": pixels.interpolation,
+            "resize_mode": pixels.resize_mode,
+            "fill_color": 0,
+        },
+    }
+
+
+def _tokenizer(config: ClipConfig, cleaning: str = "lower") -> TokenizerConfig:
+    name = "roberta_bpe" if isinstance(config.text, BertTextConfig) else "clip_bpe"
+    return TokenizerConfig(name=name, length=config.text.length, cleaning=cleaning)
+
+
+def _statistics(mean, deviation) -> str:
+    """The name of pixel statistics; those of CLIP if a file has none."""
+    if mean is None:
+        return "clip"
+    for name, values in STATISTICS.items():
+        if (tuple(mean), tuple(deviation or ())) == values:
+            return name
+    known = ", ".join(f"{name} {values[0]}" for name, values in STATISTICS.items())
+    raise UserError(
+        f"open_clip config: preprocess_cfg.mean={mean} is none that vlx knows; add it to "
+        f"vlx/layers/pixels.py, which has {known}."
+    )

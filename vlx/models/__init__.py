@@ -1,0 +1,49 @@
+"""Models by name: what a file of weights says it holds."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
+
+from vlx.config import build, nearest
+from vlx.errors import UserError
+from vlx.models import clip, coca
+
+
+class Kind(NamedTuple):
+    """A model's config dataclass, its module, and the configs that have names."""
+
+    config: type
+    module: type[nn.Module]
+    presets: Mapping[str, Any]
+
+
+MODELS = {
+    "clip": Kind(clip.ClipConfig, clip.Clip, clip.CONFIGS),
+    "coca": Kind(coca.CocaConfig, coca.Coca, coca.CONFIGS),
+}
+
+
+def build_model(name: str, config: Mapping[str, Any], where: str = "config.model") -> nn.Module:
+    """The model of a complete config, as JSON holds it. Raises UserError for an unknown one."""
+    if name not in MODELS:
+        raise UserError(f"{where}: no model is called {name!r}; {nearest(name, MODELS)}")
+    kind = MODELS[name]
+    return kind.module(build(kind.config, config, where))
+
+
+def name_of(model: nn.Module) -> str:
+    """The name in MODELS of a model, or of its config."""
+    config = getattr(model, "config", model)
+    return next(name for name, kind in MODELS.items() if kind.config is type(config))
+
+
+def parameter_shapes(model: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of all parameters by path; nothing is computed."""
+    c = model.config
+    inputs = jnp.zeros((1, *c.vision.image_size, 3)), jnp.zeros((1, c.text.length), jnp.int32)
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))["params"]
+    return flatten_dict(params, sep="/")
