@@ -105,10 +105,9 @@ SPLIT = {
 WORD = rf"{LETTER}(?:{LETTER}|\d)*(?:[.!?]{LETTER}(?:{LETTER}|\d)*)*"
 NUMBER = r"[-+]?(?:\d*(?:[.:,\xad\u066B\u066C]\d+)+|\d+)"
 FRACTION = r"(?:\d{1,4}[- \xa0])?\d{1,4}(?:\\?/|\u2044)\d{1,4}"
-PHONES = (
+PHONE = (
     r"(?:\(\d{2,3}\)[ \xa0]?|(?:\+\+?)?(?:\d{2,4}[- \xa0])?\d{2,4}[- \xa0])"
-    r"\d{3,4}[- \xa0]?\d{3,5}",
-    r"(?:(?:\+\+?)?\d{2,4}\.)?\d{2,4}\.\d{3,4}\.\d{3,5}",
+    r"\d{3,4}[- \xa0]?\d{3,5}"
 )
 ENDING = rf"{APOSTROPHE}(?:[msdMSD]|{_any_case('re ve ll')})"
 NOT = rf"[nN]{ANY_APOSTROPHE}[tT]"
@@ -234,7 +233,7 @@ RULES = (
             (JOINED_CAPITALS, _ampersand),
         )
     ),
-    *(_rule(phone, spell=_without_spaces) for phone in PHONES),
+    _rule(PHONE, spell=_without_spaces),
     _rule("\"|(?i:&quot;)|''", spell=_quote),
     _rule("<|(?i:&lt;)", spell=lambda token: "<"),
     _rule(">|(?i:&gt;)", spell=lambda token: ">"),
