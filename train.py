@@ -22,6 +22,7 @@ def main(argv: list[str]) -> int:
 
     from vlx.errors import UserError
     from vlx.evaluate import build_evaluators
+    from vlx.initialise import initialiser
     from vlx.parallel.start import start
     from vlx.train.log import Logger
     from vlx.train.loop import train
@@ -40,7 +41,8 @@ def main(argv: list[str]) -> int:
     setup.check()
     cli.prepare_folder(setup.workdir, config)
     logger = Logger(setup.workdir, config.log, config.steps, quiet=jax.process_index() > 0)
-    return train(setup, build_evaluators(setup), logger)
+    initialise = initialiser(setup)
+    return train(setup, build_evaluators(setup), logger, initialise)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import platform
 import runpy
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,10 +14,10 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from vlx.config import build, plain, to_dict
+from vlx.config import build, flat, plain, to_dict
 from vlx.errors import INTERRUPTED, USER_ERROR, UserError
 from vlx.parallel.start import wait_for_all
-from vlx.train.checkpoint import FOLDER
+from vlx.train.checkpoint import has_checkpoint
 from vlx.train.config import RunConfig
 
 FLAGS = flags.FLAGS
@@ -149,7 +149,7 @@ def prepare_folder(workdir: Path, config: RunConfig) -> None:
 # What may change between a run and its continuation, without changing what is learned.
 FREE = ("data.workers", "data.threads", "data.prefetch", "log", "checkpoint", "profile", "evaluate",
         "mesh", "model.compute.scan", "model.compute.remat", "deterministic", "batch.micro_batches",
-        "data.path", "data.image_folder")  # fmt: skip
+        "data.path", "data.image_folder", "optimizer.offload")  # fmt: skip
 # What has left its traces in a run folder before the first checkpoint: the vocabulary.
 EARLY = ("data", "tokenizer")
 
@@ -157,8 +157,8 @@ EARLY = ("data", "tokenizer")
 def _check_config(path: Path, config: RunConfig) -> None:
     if not path.exists():
         return
-    old, new = _flat(json.loads(path.read_text())), _flat(to_dict(config))
-    saved = any((path.parent / FOLDER).glob("[0-9]*"))
+    old, new = flat(json.loads(path.read_text())), flat(to_dict(config))
+    saved = has_checkpoint(path.parent)
     changed = [
         f"{key}: {old.get(key)} -> {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
@@ -173,16 +173,6 @@ def _check_config(path: Path, config: RunConfig) -> None:
 
 def _below(key: str, groups: tuple[str, ...]) -> bool:
     return any(f"{key}.".startswith(f"{group}.") for group in groups)
-
-
-def _flat(tree: Mapping, prefix: str = "") -> dict[str, object]:
-    result = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            result |= _flat(value, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = value
-    return result
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -19,6 +19,11 @@ from vlx.train.config import CheckpointConfig
 FOLDER = "checkpoints"
 
 
+def has_checkpoint(workdir: Path) -> bool:
+    """Whether a run has saved anything yet; a cheap look at its folder."""
+    return any((workdir / FOLDER).glob("[0-9]*"))
+
+
 class Checkpoints:
     """The checkpoints of a run folder, by step; saving goes on while training does."""
 

@@ -81,6 +81,7 @@ class RunConfig:
     tokenizer: TokenizerConfig = TokenizerConfig()
     batch: BatchConfig = BatchConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    init_from: str = ""  # a trained model's folder, a run, or an official file, to begin with
     freeze: tuple[str, ...] = ()  # patterns of parameters that stay as they are
     mesh: MeshConfig = MeshConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vlx.data import train_batches
@@ -124,7 +125,8 @@ def _start(setup: Setup, checkpoints: Checkpoints, logger: Logger, initialise):
     state = setup.new_state()
     if initialise is not None:
         params = initialise(state.params)
-        ema = setup.partition.split(params)[0] if state.ema else {}
+        # Copies, for a step gives up the memory of both.
+        ema = jax.tree.map(jnp.copy, setup.partition.split(params)[0]) if state.ema else {}
         state = state.replace(params=params, ema=ema)
     return state, 0
 

@@ -1,0 +1,59 @@
+"""The start of a run from a trained model: `init_from` of its config."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from vlx.data.tokenizers.vocabulary import keep
+from vlx.interop.fit import fit
+from vlx.interop.pretrained import Pretrained
+from vlx.parallel.mesh import place_whole
+from vlx.train.checkpoint import has_checkpoint
+from vlx.train.partition import flatten, unflatten
+from vlx.train.setup import Setup
+from vlx.weights import read
+
+
+def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
+    """A function from fresh parameters to those that the run begins with; None to keep them.
+
+    Reads the trained model, tells what it takes of it, and gives the run its vocabulary. A run that
+    has a checkpoint goes on from there and reads nothing.
+    """
+    path, model = setup.config.init_from, setup.task.model
+    if not path or has_checkpoint(setup.workdir):
+        return None
+    source = read(Path(path), model=model.config)
+    shapes = {name: tuple(x.shape) for name, x in flatten(setup.shapes[0]).items()}
+    fitted = fit(shapes, model.config, source)
+    if jax.process_index() == 0:
+        fitted.show(f"from {path}")
+    _share_vocabulary(setup, source)
+
+    def initialise(params: Any) -> Any:
+        flat = flatten(params)
+        for name, value in fitted.values.items():
+            old = flat[name]
+            flat[name] = place_whole(value.astype(old.dtype), old.sharding)
+        return unflatten(flat)
+
+    return initialise
+
+
+def _share_vocabulary(setup: Setup, source: Pretrained) -> None:
+    """Gives the run the vocabulary of the model, whose embeddings mean nothing under another.
+
+    Only where the config asks for the same kind and names no file of its own.
+    """
+    c, old = setup.config.tokenizer, source.tokenizer
+    if old is None or old.name != c.name:
+        said = f"The vocabulary is the run's own ({c.name}), not the trained model's."
+    elif source.vocabulary and not c.path:
+        keep({path.name: str(path) for path in source.vocabulary}, str(setup.workdir / "tokenizer"))
+        said = "The vocabulary is the trained model's."
+    else:
+        said = f"The vocabulary is that of tokenizer.name={c.name!r}, tokenizer.path={c.path!r}."
+    if jax.process_index() == 0:
+        print(said)
