@@ -98,6 +98,18 @@ def test_lost_steps_are_done_again_from_the_last_checkpoint(fresh, calm):
     assert_same(setup, calm)
 
 
+def test_moments_may_wait_in_the_hosts_memory(tmp_path, pictures, calm):
+    """Offloaded and stopped once, the run is the same to the last bit."""
+    setup = ready(tmp_path / "run", config(pictures, optimizer={"offload": True}))
+    assert run(setup, logger=partial(Stopping, at=7, number=signal.SIGTERM)) == INTERRUPTED
+    assert run(setup) == DONE
+    assert lines(setup.workdir) == lines(calm.workdir)
+    state, _ = state_of(setup)
+    assert {x.sharding.memory_kind for x in jax.tree.leaves(state.optimizer)} == {"pinned_host"}
+    assert {x.sharding.memory_kind for x in jax.tree.leaves(state.params)} == {"device"}
+    assert bits(state) == bits(state_of(calm)[0])
+
+
 def test_a_finished_run_says_so_and_stays_as_it_is(calm, capsys):
     before = lines(calm.workdir)
     assert run(calm) == DONE

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vlx.layers import initializers as init
+from vlx.parallel.collectives import whole_rows
 
 Array = jax.Array
 
@@ -58,7 +59,7 @@ class Tokens(nn.Module):
         return table if self.padding is None else table.at[self.padding].set(0)
 
     def __call__(self, ids: Array) -> Array:
-        x = jnp.take(self.embedding, ids, axis=0).astype(self.dtype)
+        x = jnp.take(whole_rows(self.embedding), ids, axis=0).astype(self.dtype)
         if self.padding is not None:
             x = jnp.where((ids == self.padding)[..., None], jax.lax.stop_gradient(x), x)
         return x

@@ -57,6 +57,16 @@ def keep_rows(x: Array) -> Array:
     return jax.lax.with_sharding_constraint(x, PartitionSpec(BATCH_AXES, *rest))
 
 
+def whole_rows(table: Array) -> Array:
+    """A table whose rows are looked up, each whole on the devices that hold it: [V, D].
+
+    A device that has pieces of all rows would look up the ids of the whole batch.
+    """
+    if devices() == 1:
+        return table
+    return jax.lax.with_sharding_constraint(table, PartitionSpec(PartitionSpec.UNCONSTRAINED, None))
+
+
 def gather(x: Tree) -> Tree:
     """The rows of all devices, in order: [b, ...] -> [B, ...]; gradients are summed back."""
     if devices() == 1:

@@ -35,6 +35,7 @@ class OptimizerConfig:
     limits: tuple[tuple[str, float, float], ...] = ()  # (pattern, lowest, highest) after an update
     momentum_dtype: str = "float32"  # of the first moment
     accumulate_dtype: str = "float32"  # of the sum of the micro-batches' gradients
+    offload: bool = False  # moments wait in the host's memory between steps
     ema: float = 0.0  # decay of averaged parameters; 0 keeps none
     schedule: ScheduleConfig = ScheduleConfig()
 

@@ -29,6 +29,7 @@ from vlx.train.schedule import learning_rate
 from vlx.train.state import TrainState, create
 from vlx.train.step import make_step
 
+HOST_MEMORY = "pinned_host"  # as JAX calls what devices read directly
 INIT, STEP = 0, 1  # purposes that the run's key is folded with
 
 
@@ -105,12 +106,24 @@ class Setup:
         everywhere = jax.tree.map(lambda _: replicated(self.mesh), shapes)
         places = everywhere.replace(
             params=layout.shardings(shapes.params, self.mesh),
-            optimizer=layout.follow(shapes.optimizer, self.mesh),
+            optimizer=self._between_steps(layout.follow(shapes.optimizer, self.mesh)),
             ema=layout.follow(shapes.ema, self.mesh),
         )
         return jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places
         )
+
+    def _between_steps(self, places):
+        """Where the optimizer's memory waits: on the devices, or beside them."""
+        if not self.config.optimizer.offload:
+            return places
+        device = self.mesh.devices.flat[0]
+        if HOST_MEMORY not in {memory.kind for memory in device.addressable_memories()}:
+            raise UserError(
+                f"optimizer.offload=True needs memory that {device.device_kind} devices share with "
+                "their host, which this backend has not; set optimizer.offload=False."
+            )
+        return jax.tree.map(lambda place: place.with_memory_kind(HOST_MEMORY), places)
 
     @cached_property
     def _places(self) -> TrainState:
@@ -127,8 +140,15 @@ class Setup:
     @cached_property
     def step(self):
         """The compiled update: (state, batch, rate, key) -> (state, metrics)."""
+        update = self._step(self.task, self.config.batch.micro_batches)
+        in_use = layout.follow(self.abstract_state.optimizer, self.mesh)
+
+        def step(state, *rest):
+            state = state.replace(optimizer=jax.device_put(state.optimizer, in_use))
+            return update(state, *rest)
+
         return jax.jit(
-            self._step(self.task, self.config.batch.micro_batches),
+            step if self.config.optimizer.offload else update,
             donate_argnums=0,
             out_shardings=(self._places, replicated(self.mesh)),
         )
