@@ -3,7 +3,7 @@
     python eval.py --workdir=runs/a [--step=1000] [--split=val] [--names=retrieval,zero_shot]
         [--templates=openai_imagenet] [--class_names=classnames.txt]
 
-Prints a table and writes it to RUN/evaluations/.
+Prints a table, writes it to RUN/evaluations/, and shows everything in RUN/report.html.
 """
 
 from dataclasses import replace
@@ -30,6 +30,7 @@ def main(argv: list[str]) -> int:
     from vlx.evaluate.captioning import captions_file
     from vlx.evaluate.results import show, show_captions, write
     from vlx.parallel.start import start
+    from vlx.report import write_report
     from vlx.train.checkpoint import Checkpoints
     from vlx.train.setup import Setup
     from vlx.train.state import averaged_params
@@ -47,13 +48,14 @@ def main(argv: list[str]) -> int:
     step = checkpoints.find(FLAGS.step)
     state, _ = checkpoints.restore(step, setup.abstract_state)
     params = averaged_params(state, setup.partition) if FLAGS.ema else state.params
-    results = {name: dict(evaluate(params)) for name, evaluate in evaluators.items()}
+    results = {name: evaluate(params) for name, evaluate in evaluators.items()}
     split = FLAGS.split or config.data.eval_split
     path = write(workdir, step, split, results)
     show(results, f"{workdir} at step {step}, split {split}")
     if "captioning" in results:
         show_captions(captions_file(workdir, split))
     print(f"written to {path}")
+    print(f"report: {write_report([workdir])}")
     return 0
 
 

@@ -47,6 +47,17 @@ def plain(config: ConfigDict | Mapping) -> dict[str, Any]:
     return config.to_dict() if isinstance(config, ConfigDict) else dict(config)
 
 
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested plain values by their dotted names."""
+    result = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            result |= flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
 def nearest(name: str, known: typing.Iterable[str]) -> str:
     """'; did you mean ...?' or a list of what there is, to end a message with."""
     known = sorted(known)

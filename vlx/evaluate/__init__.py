@@ -6,8 +6,9 @@ from typing import Any
 from vlx.config import nearest
 from vlx.errors import UserError
 from vlx.evaluate.captioning import captioning
-from vlx.evaluate.context import Context, Metrics
+from vlx.evaluate.context import Context
 from vlx.evaluate.encode import Encoder
+from vlx.evaluate.measured import Metrics
 from vlx.evaluate.probes import knn, linear_probe
 from vlx.evaluate.retrieval import retrieval
 from vlx.evaluate.zero_shot import zero_shot

@@ -10,8 +10,9 @@ import jax
 
 from vlx.data import retrieval_source
 from vlx.data.records import read_captions
-from vlx.evaluate.captions import score_captions
-from vlx.evaluate.context import Context, Metrics
+from vlx.evaluate.captions import caption_intervals, score_captions
+from vlx.evaluate.context import Context
+from vlx.evaluate.measured import Metrics
 from vlx.parallel.mesh import place_rows
 from vlx.parallel.start import from_all_processes
 
@@ -35,12 +36,13 @@ def captioning(context: Context, params: Any) -> Metrics:
     captions = write_captions(context, params)
     if jax.process_index() == 0:
         save(captions_file(setup.workdir, context.split), captions)
-    scores = score_captions(
-        [caption.text for caption in captions],
-        [caption.references for caption in captions],
-        setup.config.evaluate.caption_metrics,
+    texts = [caption.text for caption in captions]
+    references = [caption.references for caption in captions]
+    scores = score_captions(texts, references, setup.config.evaluate.caption_metrics)
+    return Metrics(
+        {name: score.corpus for name, score in scores.items()},
+        caption_intervals(scores, texts, references),
     )
-    return {name: score.corpus for name, score in scores.items()}
 
 
 def captions_file(workdir: Path, split: str) -> Path:

@@ -1,6 +1,6 @@
 """What evaluators share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,6 @@ from vlx.evaluate.encode import Encoder
 from vlx.train.setup import Setup
 
 LONGEST = 30  # tokens of a caption, where nothing else is said
-Metrics = Mapping[str, float]
 
 
 @dataclass(frozen=True)

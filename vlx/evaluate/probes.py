@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vlx.data import SampleSource, classification_source
-from vlx.evaluate.context import Context, Metrics
+from vlx.evaluate.context import Context
+from vlx.evaluate.measured import Metrics
 from vlx.evaluate.ranks import places
 from vlx.evaluate.regression import choose_strength, fit, scores
 from vlx.evaluate.strips import over_rows
@@ -35,7 +36,7 @@ def linear_probe(context: Context, params: Any) -> Metrics:
     mesh = context.setup.mesh
     strength = choose_strength(train, label, classes, mesh)
     rank = scores(fit(train, label, classes, strength, mesh), test, test_label, mesh)
-    return shares(rank, classes) | {"weight_decay": strength}
+    return shares(rank, classes).also({"weight_decay": strength})
 
 
 def nearest_neighbours(

@@ -7,9 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from vlx.evaluate.measured import Interval, Metrics
+
 # What is no share, by the ends of names.
 FORMS = {"_median": ".0f", "_mean": ".1f", "weight_decay": "g", "cider_d": ".2f"}
-Results = Mapping[str, Mapping[str, float]]  # evaluator -> metric -> value
+Results = Mapping[str, Metrics]  # by evaluator
 
 
 def write(workdir: Path, step: int, split: str, results: Results) -> Path:
@@ -20,22 +22,30 @@ def write(workdir: Path, step: int, split: str, results: Results) -> Path:
     folder = workdir / "evaluations"
     folder.mkdir(exist_ok=True)
     path = folder / f"{split}-{step}.json"
-    if path.exists():
-        results = json.loads(path.read_text())["results"] | dict(results)
-    path.write_text(json.dumps({"step": step, "split": split, "results": results}, indent=2) + "\n")
+    old = json.loads(path.read_text()) if path.exists() else {}
+    content = {
+        "step": step,
+        "split": split,
+        "results": old.get("results", {}) | dict(results),
+        "intervals": old.get("intervals", {}) | {name: x.intervals for name, x in results.items()},
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n")
     return path
 
 
 def show(results: Results, title: str, console: Console | None = None) -> None:
-    """Prints every metric, with what guessing would reach beside shares at rank 1."""
-    table = Table("evaluator", "metric", "value", "chance", title=title, title_justify="left")
+    """Prints every metric with its interval, and what guessing would reach at rank 1."""
+    columns = ("evaluator", "metric", "value", "95 % interval", "chance")
+    table = Table(*columns, title=title, title_justify="left")
     for name, metrics in results.items():
         chance = metrics.get("chance")
         for metric, value in metrics.items():
             if metric != "chance":
-                first = metric.endswith(("top1", "_r1"))
-                guess = f"{chance:.1%}" if chance is not None and first else ""
-                table.add_row(name, metric, _format(metric, value), guess)
+                first = is_share_of_first(metric)
+                guess = form("chance", chance) if chance is not None and first else ""
+                ends = metrics.intervals.get(metric)
+                shown = form_interval(metric, ends) if ends else ""
+                table.add_row(name, metric, form(metric, value), shown, guess)
     (console or Console(highlight=False)).print(table)
 
 
@@ -48,8 +58,20 @@ def show_captions(path: Path, most: int = 5, console: Console | None = None) -> 
     (console or Console(highlight=False)).print(table)
 
 
-def _format(metric: str, value: float) -> str:
-    for ending, form in FORMS.items():
+def is_share_of_first(metric: str) -> bool:
+    """Whether `chance` says what guessing would reach of it."""
+    return metric.endswith(("top1", "_r1"))
+
+
+def form(metric: str, value: float) -> str:
+    """The value as people read it: most are shares."""
+    for ending, how in FORMS.items():
         if metric.endswith(ending):
-            return format(value, form)
+            return format(value, how)
     return f"{value:.1%}"
+
+
+def form_interval(metric: str, ends: Interval) -> str:
+    """Both ends as the value is shown, the unit once."""
+    low, high = (form(metric, end) for end in ends)
+    return f"{low.removesuffix('%')} to {high}"

@@ -10,7 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vlx.data import retrieval_source
-from vlx.evaluate.context import Context, Metrics
+from vlx.evaluate.context import Context
+from vlx.evaluate.measured import Metrics, means
 from vlx.evaluate.ranks import ranks
 
 
@@ -35,12 +36,12 @@ def recall(images: np.ndarray, texts: np.ndarray, owner: np.ndarray, mesh: Mesh)
     Flickr30k. Ranks count from 1; a median between two is the lower.
     """
     image = np.arange(len(images))
-    result = {}
+    result = Metrics({"chance": 1 / len(images)})
     for way, rank in (
         ("image_to_text", ranks(images, image, texts, owner, mesh)),
         ("text_to_image", ranks(texts, owner, images, image, mesh)),
     ):
-        result |= {f"{way}_r{k}": float(np.mean(rank < k)) for k in (1, 5, 10)}
-        result[f"{way}_median"] = float(np.floor(np.median(rank)) + 1)
-        result[f"{way}_mean"] = float(np.mean(rank) + 1)
-    return result | {"chance": 1 / len(images)}
+        shares = means({f"{way}_r{k}": rank < k for k in (1, 5, 10)})
+        median = Metrics({f"{way}_median": np.floor(np.median(rank)) + 1})
+        result = result.also(shares).also(median).also(means({f"{way}_mean": rank + 1}))
+    return result

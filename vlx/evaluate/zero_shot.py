@@ -10,7 +10,8 @@ from jax.sharding import Mesh
 
 from vlx.data import classification_source
 from vlx.errors import UserError
-from vlx.evaluate.context import Context, Metrics
+from vlx.evaluate.context import Context
+from vlx.evaluate.measured import Metrics, means
 from vlx.evaluate.prompts import read_class_names, read_templates
 from vlx.evaluate.ranks import ranks
 
@@ -48,8 +49,7 @@ def accuracy(images: np.ndarray, classes: np.ndarray, label: np.ndarray, mesh: M
 
 def shares(rank: np.ndarray, classes: int) -> Metrics:
     """Shares of first places and of the first five, and the share that guessing would reach."""
-    result = {"top1": np.mean(rank < 1), "top5": np.mean(rank < 5), "chance": 1 / classes}
-    return {name: float(value) for name, value in result.items()}
+    return means({"top1": rank < 1, "top5": rank < 5}).also({"chance": 1 / classes})
 
 
 def check_labels(fields: dict[str, np.ndarray], classes: int, evaluator: str) -> None:

@@ -6,6 +6,7 @@ from vlx.config import nearest
 from vlx.errors import UserError
 from vlx.evaluate.captions.bleu import bleu, bleu_counts, bleu_from_counts
 from vlx.evaluate.captions.cider import Frequencies, cider_d, frequencies
+from vlx.evaluate.captions.intervals import caption_intervals
 from vlx.evaluate.captions.java import meteor, spice
 from vlx.evaluate.captions.ptb import tokenize
 from vlx.evaluate.captions.rouge import rouge_l
@@ -18,6 +19,7 @@ __all__ = [
     "Score",
     "bleu_counts",
     "bleu_from_counts",
+    "caption_intervals",
     "cider_d",
     "frequencies",
     "score_captions",

@@ -1,0 +1,35 @@
+"""A run of a few seconds, trained and measured as users do."""
+
+import shutil
+
+import pytest
+
+from vlx.evaluate import build_evaluators
+from vlx.evaluate.results import write
+
+from tiny_run import config, ready, run, write_pictures
+
+EVALUATORS = ("captioning", "retrieval", "zero_shot")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of a run whose last state was measured; not to be changed."""
+    folder = tmp_path_factory.mktemp("report")
+    evaluate = {"names": EVALUATORS, "batch_size": 8}
+    setup = ready(folder / "tiny", config(write_pictures(folder / "pictures"), evaluate=evaluate))
+    assert run(setup) == 0
+    params = setup.new_state().params
+    results = {name: measure(params) for name, measure in build_evaluators(setup).items()}
+    write(setup.workdir, 9, "val", results)
+    return setup.workdir
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the run to change; called again, another of that name."""
+
+    def copy(name: str = "tiny"):
+        return shutil.copytree(finished, tmp_path / name)
+
+    return copy

@@ -1,0 +1,129 @@
+"""What a run folder holds, read for the report; nothing in it is needed but the config."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vlx.errors import UserError
+from vlx.train.log import TIMINGS, read_metrics
+
+TOTAL, RATE, GRADIENT = "loss", "learning_rate", "gradient_norm"
+QUIET = ("step", "skipped")  # logged, and no curve
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The newest results of a split."""
+
+    step: int
+    results: Mapping[str, Mapping[str, float]]  # evaluator -> metric -> value
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    folder: Path
+    name: str  # unlike that of any other run of the report
+    config: Mapping[str, Any]
+
+    @cached_property
+    def environment(self) -> Mapping[str, Any]:
+        return _read_json(self.folder / "environment.json") or {}
+
+    @property
+    def progress(self) -> str:
+        """How far it has come."""
+        done = self.lines[-1]["step"] if self.lines else 0
+        return f"{done:,} of {self.config['steps']:,} steps"
+
+    @cached_property
+    def lines(self) -> list[dict]:
+        return read_metrics(self.folder / "metrics.jsonl")
+
+    def curve(self, metric: str) -> tuple[list[int], list[float]]:
+        """Steps and values of a metric."""
+        found = [(line["step"], float(line[metric])) for line in self.lines if metric in line]
+        return [step for step, _ in found], [value for _, value in found]
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """Names of all that was logged, each once: losses and their terms first."""
+        names = dict.fromkeys(name for line in self.lines for name in line if name not in QUIET)
+        last = [RATE, GRADIENT, *TIMINGS]
+        order = {name: place for place, name in enumerate([TOTAL, None, *last])}
+        return sorted(names, key=lambda name: order.get(name, order[None]))
+
+    @cached_property
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """By split, of its last step."""
+        newest: dict[str, Evaluation] = {}
+        for path in sorted((self.folder / "evaluations").glob("*-*.json")):
+            found = _read_json(path)
+            if not isinstance(found, dict) or "results" not in found:
+                continue  # captions and other examples
+            read = Evaluation(found["step"], found["results"], found.get("intervals", {}))
+            if found["split"] not in newest or newest[found["split"]].step < read.step:
+                newest[found["split"]] = read
+        return newest
+
+    def examples(self, kind: str) -> Mapping[str, Any]:
+        """What evaluators kept of a kind, such as "captions": split -> content."""
+        files = sorted((self.folder / "evaluations").glob(f"{kind}-*.json"))
+        return {path.stem.removeprefix(f"{kind}-"): _read_json(path) for path in files}
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """The runs of these folders.
+
+    Raises UserError for a folder that is no run or holds nothing to show, and for runs that learn
+    different things and cannot be compared.
+    """
+    runs = [_read_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    first = runs[0]
+    for run in runs[1:]:
+        if run.config["task"] != first.config["task"]:
+            raise UserError(
+                f"{first.folder} is a run of {first.config['task']!r}, {run.folder} one of "
+                f"{run.config['task']!r}; make a report of each."
+            )
+    return runs
+
+
+def _read_run(folder: Path, name: str) -> Run:
+    config = _read_json(folder / "config.json")
+    if not isinstance(config, dict) or "task" not in config:
+        raise UserError(
+            f"{folder} is not the folder of a run: it holds no config.json of one; give what "
+            "train.py was given as --workdir."
+        )
+    run = Run(folder, name, config)
+    if not run.lines and not run.evaluations:
+        raise UserError(
+            f"{folder} holds no metrics and no evaluations yet; train it, or measure it with "
+            f"eval.py --workdir={folder}, then write the report."
+        )
+    return run
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """The last part of each path, or the whole where it would not be unique."""
+    last = [folder.resolve().name for folder in folders]
+    return [
+        name if last.count(name) == 1 else str(folder)
+        for name, folder in zip(last, folders, strict=True)
+    ]
+
+
+def _read_json(path: Path) -> Any:
+    """A file's content; None if there is no such file."""
+    try:
+        return json.loads(path.read_text()) if path.is_file() else None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is no JSON ({error}); remove it, or have train.py or eval.py write it anew."
+        ) from error
