@@ -75,6 +75,13 @@ def write(folder: Path, pretrained: Pretrained, format: str) -> None:
     write_folder(folder, fill)
 
 
+def usual_vocabulary(pretrained: Pretrained) -> str:
+    """The name of the tokenizer that the official code takes for such a model."""
+    model = name_of(pretrained.model)
+    chosen = next(f for f in FORMATS.values() if f.model == model)
+    return chosen.default(pretrained.model.config).tokenizer.name
+
+
 def find_format(name: str) -> Format:
     """The format of a name. Raises UserError with the nearest for an unknown one."""
     if name not in FORMATS:
