@@ -139,6 +139,12 @@ def test_a_model_without_counterpart_is_refused_by_option(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_decoder_of_another_width_than_the_image_is_refused(tmp_path):
+    model = pretrained(tmp_path, replace(open_clip_coca(), embedding=32))
+    with pytest.raises(UserError, match=r"width 32 and decoder\.encoder\.width=64 must be equal"):
+        official.write(tmp_path / "out", model, "open_clip_coca")
+
+
 def test_a_format_for_other_models_names_the_right_one(tmp_path):
     with pytest.raises(UserError, match=r"clip is for clip models .* take --format=open_clip_coca"):
         official.write(tmp_path / "out", pretrained(tmp_path), "clip")

@@ -115,3 +115,19 @@ def test_options_that_are_off_may_be_unknown():
 def test_defaults_are_open_clips():
     config = read_config({"embed_dim": 512, "vision_cfg": {}, "text_cfg": {}})
     assert config == clip.CONFIGS["ViT-B-16"]
+
+
+def test_clip_is_not_asked_for_tokens_which_it_could_not_return():
+    for config, section in ((clip.CONFIGS["ViT-B-32"], "vision_cfg"), (RICH, "text_cfg")):
+        assert "output_tokens" not in write_config(config)[section]
+    assert write_config(BASE)["vision_cfg"]["output_tokens"]
+
+
+def test_options_that_releases_lack_are_written_only_where_they_count():
+    assert not {"use_pad_mask", "correct_cls_mask"} & write_config(BASE)["text_cfg"].keys()
+    assert write_config(RICH)["text_cfg"]["use_pad_mask"]
+
+
+def test_a_class_token_asks_for_a_text_tower_apart():
+    assert write_config(replace(RICH, text=BASE.text))["custom_text"]
+    assert not write_config(clip.CONFIGS["ViT-B-32"])["custom_text"]

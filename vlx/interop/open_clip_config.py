@@ -40,6 +40,7 @@ IGNORED = {
 }  # fmt: skip
 TRAINING_ONLY = {"dropout", "initial"}  # fields that a trained model does not depend on
 POSITIONS = {"learnable": "learned", "sin_cos_2d": "sine"}
+MASKS = {"use_pad_mask": "pad", "correct_cls_mask": "correct"}  # releases up to 3.3 know neither
 HF_POOLERS = {
     "mean_pooler": "mean",
     "max_pooler": "max",
@@ -219,6 +220,7 @@ def write_config(config: CocaConfig | ClipConfig) -> Json:
     }
     if isinstance(config, CocaConfig):
         tower = config.decoder.encoder
+        result["vision_cfg"]["output_tokens"] = result["text_cfg"]["output_tokens"] = True
         result["multimodal_cfg"] = {
             "context_length": config.text.length,
             "vocab_size": config.decoder.vocabulary,
@@ -255,7 +257,6 @@ def _write_vision(c: VisionConfig) -> Json:
         "final_ln_after_pool": c.norm_after_pooling,
         "attn_pooler_queries": c.pooler.queries,
         "attn_pooler_heads": c.pooler.heads,
-        "output_tokens": True,
         **_write_tower(c.encoder),
     }
 
@@ -269,7 +270,6 @@ def _write_text(c: TextConfig | BertTextConfig) -> Json:
             "hf_pooler_type": {ours: name for name, ours in HF_POOLERS.items()}[c.pooling],
             "width": c.encoder.width,
             "context_length": c.length,
-            "output_tokens": True,
         }
     return {
         "vocab_size": c.vocabulary,
@@ -278,14 +278,12 @@ def _write_text(c: TextConfig | BertTextConfig) -> Json:
         "mlp_ratio": c.encoder.hidden / c.encoder.width,
         "no_causal_mask": not c.causal,
         "embed_cls": c.class_token,
-        "use_pad_mask": c.mask == "pad",
-        "correct_cls_mask": c.mask == "correct",
         "pool_type": "argmax" if c.class_token else c.pooling,
         "pad_id": c.pad,
         "eos_id": c.end,
         "proj_type": "linear" if c.projection else "none",
         "proj_bias": c.projection_bias,
-        "output_tokens": True,
+        **{official: True for official, mask in MASKS.items() if mask == c.mask},
         **_write_tower(c.encoder),
     }
 

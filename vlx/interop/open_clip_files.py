@@ -11,6 +11,7 @@ from vlx.interop.pretrained import Pixels
 from vlx.layers.bert import BertTextConfig
 from vlx.layers.pixels import STATISTICS
 from vlx.models.clip import ClipConfig
+from vlx.models.coca import CocaConfig
 
 Json = dict[str, Any]
 
@@ -50,10 +51,12 @@ def write(description: Description) -> Json:
 
     Raises UserError if open_clip has no such model.
     """
+    model_cfg = write_config(description.config)
+    _check_decoder(description.config)
     pixels = description.pixels
     mean, deviation = STATISTICS[pixels.statistics]
     return {
-        "model_cfg": write_config(description.config),
+        "model_cfg": model_cfg,
         "preprocess_cfg": {
             "size": list(pixels.size),
             "mode": "RGB",
@@ -64,6 +67,18 @@ def write(description: Description) -> Json:
             "fill_color": 0,
         },
     }
+
+
+def _check_decoder(config: ClipConfig) -> None:
+    """open_clip's decoder reads image tokens of its own width only."""
+    if not isinstance(config, CocaConfig):
+        return
+    width = config.embedding if config.vision.attentional else config.vision.encoder.width
+    if width != config.decoder.encoder.width:
+        raise UserError(
+            f"open_clip has no counterpart of this model: image tokens of width {width} and "
+            f"decoder.encoder.width={config.decoder.encoder.width} must be equal there."
+        )
 
 
 def _tokenizer(config: ClipConfig, cleaning: str = "lower") -> TokenizerConfig:
