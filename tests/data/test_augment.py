@@ -94,3 +94,11 @@ def test_longest_fills_what_is_left():
 def test_a_rectangle_is_height_and_width():
     for mode in ("shortest", "squash", "longest"):
         assert evaluation_resize(picture(1, 20, 33), (9, 14), mode).shape == (9, 14, 3)
+
+
+def test_a_square_is_the_same_however_its_size_is_given():
+    image = np.random.default_rng(0).integers(0, 256, (50, 83, 3), dtype=np.uint8)
+    for interpolation in ("bicubic", "bilinear"):
+        want = evaluation_resize(image, 17, "shortest", interpolation)
+        got = evaluation_resize(image, (17, 17), "shortest", interpolation)
+        np.testing.assert_array_equal(got, want)

@@ -72,6 +72,8 @@ def evaluation_resize(
     longest: fits into the square, the rest is `fill`.
     Colours become RGB after the resize, which weighs them by alpha where there is alpha.
     """
+    if not isinstance(size, int) and size[0] == size[1]:
+        size = size[0]  # as open_clip, whose rules for rectangles round otherwise
     return _pixels(_MODES[mode](_picture(image), size, interpolation, fill))
 
 
