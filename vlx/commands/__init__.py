@@ -1,19 +1,23 @@
 """Commands of `python -m vlx`: name -> module with `define_flags` and `main`."""
 
 from vlx.commands import (
+    caption,
     export_weights,
     formats,
     import_weights,
     report,
+    search,
     tokenizer,
     verify,
 )
 
 COMMANDS = {
+    "caption": caption,
     "export": export_weights,
     "formats": formats,
     "import": import_weights,
     "report": report,
+    "search": search,
     "tokenizer": tokenizer,
     "verify": verify,
 }
