@@ -1,6 +1,7 @@
 """Commands of `python -m vlx`: name -> module with `define_flags` and `main`."""
 
 from vlx.commands import (
+    aot,
     caption,
     export_weights,
     formats,
@@ -12,6 +13,7 @@ from vlx.commands import (
 )
 
 COMMANDS = {
+    "aot": aot,
     "caption": caption,
     "export": export_weights,
     "formats": formats,

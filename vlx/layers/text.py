@@ -88,7 +88,7 @@ class TextTransformer(nn.Module):
             raise ValueError(f"text of {text.shape[1]} tokens, the model takes {c.length}.")
         x = self.tokens(text)  # BTD
         if c.class_token:
-            last = jnp.broadcast_to(self.class_token.astype(x.dtype), (len(x), 1, x.shape[-1]))
+            last = jnp.broadcast_to(self.class_token.astype(x.dtype), (x.shape[0], 1, x.shape[-1]))
             x = jnp.concatenate([x, last], axis=1)
         x = x + self.positions[: x.shape[1]].astype(x.dtype)
         x = self.encoder(x, self._mask(text))

@@ -133,7 +133,7 @@ class VisionTransformer(nn.Module):
                 x = keep_patches(x, patch_noise, 1 - c.patch_dropout)
         if c.class_token:
             first = self.class_token.astype(x.dtype) + positions[0]
-            x = jnp.concatenate([jnp.broadcast_to(first, (len(x), 1, x.shape[-1])), x], axis=1)
+            x = jnp.concatenate([jnp.broadcast_to(first, (x.shape[0], 1, x.shape[-1])), x], axis=1)
         return self.input_norm(x) if c.input_norm else x
 
     def _positions(self) -> Array:
