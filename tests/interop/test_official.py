@@ -97,7 +97,7 @@ def with_tensors(change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (without_config, "has no open_clip_config.json beside it; .*--model=tiny"),
+        (without_config, "has no open_clip_config.json beside it; .*--model=coca_base"),
         (lambda f: (f / "open_clip_config.json").write_text("{"), "cannot be read: .*Copy it"),
         (with_config(lambda c: c.pop("model_cfg")), "there is no model_cfg"),
         (with_config(lambda c: c.update(preprocess_cfg={"mean": [0, 0, 0]})), "none that vlx"),
@@ -130,6 +130,15 @@ def test_a_preset_says_what_a_bare_file_is(tmp_path):
     for given in ("ViT-B-32", CONFIGS["ViT-B-32"]):
         with pytest.raises(UserError, match="weights do not fit"):
             official.read(tmp_path / "x.safetensors", model=given)
+
+
+def test_openais_weights_ask_for_their_activation(tmp_path):
+    tensors = {"logit_scale": np.ones(1), "visual.proj": np.ones(2), "input_resolution": np.ones(1)}
+    write_tensors(tmp_path / "x.safetensors", tensors, {})
+    with pytest.raises(UserError, match="trained with quick_gelu; take --model=ViT-B-32-quickgelu"):
+        official.read(tmp_path / "x.safetensors", model="ViT-B-32")
+    with pytest.raises(UserError, match="weights do not fit"):
+        official.read(tmp_path / "x.safetensors", model="ViT-B-32-quickgelu")
 
 
 def test_a_model_without_counterpart_is_refused_by_option(tmp_path):

@@ -16,6 +16,7 @@ class Format:
 
     about: str  # in a few words
     model: str  # a name in `vlx.models.MODELS`
+    presets: Mapping[str, Any]  # model configs of published files, by their official names
     config_file: str
     weights_file: str
     knows: Callable[[Collection[str]], bool]  # whether these names of tensors are of this format
@@ -39,6 +40,7 @@ FORMATS = {
     "open_clip_coca": Format(
         about="CoCa as open_clip trains and publishes it",
         model="coca",
+        presets=open_clip_coca.PRESETS,
         knows=lambda names: any(name.startswith("text_decoder.") for name in names),
         table=lambda config, names: open_clip_coca.table(config),
         **_OPEN_CLIP,
@@ -46,6 +48,7 @@ FORMATS = {
     "clip": Format(
         about="CLIP of OpenAI and open_clip, with either layout of the text tower",
         model="clip",
+        presets=clip.PRESETS,
         knows=lambda names: "visual.proj" in names and "logit_scale" in names,
         table=clip.table_for,
         **_OPEN_CLIP,

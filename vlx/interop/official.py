@@ -29,8 +29,8 @@ def read(path: Path, format: str = "", model: Any = None) -> Pretrained:
     chosen = find_format(format) if format else _detect(path, state)
     description = _describe(path, chosen, model)
     module = MODELS[chosen.model].module(description.config)
-    table = chosen.table(description.config, state)
     try:
+        table = chosen.table(description.config, state)
         state = chosen.clean(state, _official_shapes(table, parameter_shapes(module)))
         params = to_vlx(table, state)
     except UserError as error:
@@ -113,13 +113,13 @@ def _describe(path: Path, chosen: Format, model: Any) -> Description:
     if not model:
         raise UserError(
             f"{path} has no {chosen.config_file} beside it; put it there, or say which model it "
-            f"is: --model={next(iter(kind.presets))}."
+            f"is: --model={next(iter(chosen.presets))}."
         )
     if not isinstance(model, str):
         raise UserError(f"{path} holds a {chosen.model}, but the run trains a {name_of(model)}.")
-    if model not in kind.presets:
-        raise UserError(f"--model={model!r} is unknown; {nearest(model, kind.presets)}")
-    return chosen.default(kind.presets[model])
+    if model not in chosen.presets:
+        raise UserError(f"--model={model!r} is unknown; {nearest(model, chosen.presets)}")
+    return chosen.default(chosen.presets[model])
 
 
 def _official_shapes(table, shapes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

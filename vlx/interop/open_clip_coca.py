@@ -2,7 +2,9 @@
 
 from vlx.interop import open_clip_blocks as blocks
 from vlx.interop.table import Rule
-from vlx.models.coca import CocaConfig
+from vlx.models.coca import CONFIGS, CocaConfig
+
+PRESETS = {name: config for name, config in CONFIGS.items() if name.startswith("coca_")}
 
 
 def table(config: CocaConfig) -> list[Rule]:
