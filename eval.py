@@ -2,8 +2,9 @@
 
     python eval.py --workdir=runs/a [--step=1000] [--split=val] [--names=retrieval,zero_shot]
         [--templates=openai_imagenet] [--class_names=classnames.txt]
+        [--config.data.path=other/captions.jsonl] [--config.evaluate.decode.method=beam]
 
-Prints a table, writes it to RUN/evaluations/, and shows everything in RUN/report.html.
+Any setting of the run's config can be changed, as for train.py. Prints a table, writes it to RUN/evaluations/, and shows everything in RUN/report.html.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from absl import flags
 from vlx import cli
 
 flags.DEFINE_string("workdir", None, "Folder of the run.")
-flags.DEFINE_integer("step", None, "Checkpoint; the latest by default.")
+flags.DEFINE_string("step", "latest", "Checkpoint: a number, latest, or best (checkpoint.best).")
 flags.DEFINE_string("split", "", "Split of the data; the run's data.eval_split by default.")
 flags.DEFINE_list("names", [], "Evaluators; those of the run's config by default.")
 flags.DEFINE_list("templates", [], "Prompts of zero_shot: names of lists, or text files.")
@@ -38,14 +39,15 @@ def main(argv: list[str]) -> int:
     if not FLAGS.workdir:
         raise UserError("Give the folder of a run: --workdir=runs/a.")
     workdir = Path(FLAGS.workdir)
-    config = cli.read_run(workdir)
+    cli.read_run(workdir)  # says what is missing
+    config = cli.read_config()
     start(config.deterministic)
     given = {"templates": tuple(FLAGS.templates), "class_names": FLAGS.class_names}
     evaluate = replace(config.evaluate, **{name: x for name, x in given.items() if x})
     setup = Setup(replace(config, mesh=_mesh(config.mesh), evaluate=evaluate), workdir)
     evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
     checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)
-    step = checkpoints.find(FLAGS.step)
+    step = checkpoints.find(_step(FLAGS.step))
     state, _ = checkpoints.restore(step, setup.abstract_state)
     params = averaged_params(state, setup.partition) if FLAGS.ema else state.params
     results = {name: evaluate(params) for name, evaluate in evaluators.items()}
@@ -57,6 +59,16 @@ def main(argv: list[str]) -> int:
     print(f"written to {path}")
     print(f"report: {write_report([workdir])}")
     return 0
+
+
+def _step(word: str) -> int | str:
+    from vlx.errors import UserError
+
+    if word.isdecimal():
+        return int(word)
+    if word not in ("latest", "best"):
+        raise UserError(f"--step={word}: give a number, latest, or best.")
+    return word
 
 
 def _mesh(wanted):

@@ -127,9 +127,31 @@ def test_eval_needs_nothing_but_the_run(finished):
     assert json.loads(path.read_text())["results"].keys() == {"retrieval"}
 
 
+def test_eval_takes_other_settings_than_the_runs(finished):
+    done = call(
+        "eval.py",
+        f"--workdir={finished}",
+        "--names=captioning",
+        "--config.evaluate.examples=4",
+        "--config.evaluate.decode.max_length=5",
+    )
+    assert done.returncode == 0, done.stderr
+    captions = json.loads((finished / "evaluations" / "captions-val.json").read_text())
+    assert len(captions) == 4
+    assert captions[0]["text"] in done.stdout
+
+
+def test_a_run_goes_on_without_its_recipe(finished):
+    done = call("train.py", f"--workdir={finished}")
+    assert done.returncode == 0, done.stderr
+    assert "has finished all of its 40 steps" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
+        ("--step=first", "--step=first: give a number, latest, or best."),
+        ("--config.evaluate.exampels=4", "did you mean 'examples'?"),
         ("--names=retrival", "did you mean 'retrieval'?"),
         ("--step=7", "has no step 7; there are [30, 40]"),
     ],

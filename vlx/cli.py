@@ -32,7 +32,10 @@ def define_common() -> None:
 def read_config() -> RunConfig:
     """The config that the flags ask for, checked as a whole."""
     if "config" not in FLAGS:
-        raise UserError("Give a recipe: --config=configs/coca/shapes.py.")
+        raise UserError(
+            "Give a recipe, --config=configs/coca/shapes.py, or the --workdir of a run that has "
+            "begun."
+        )
     return build(RunConfig, plain(FLAGS.config))
 
 
@@ -47,25 +50,44 @@ def read_run(workdir: Path) -> RunConfig:
 def _define_config(argv: list[str]) -> list[str]:
     """Defines --config.any.key for the recipe that `--config=FILE` names; argv without that flag.
 
-    `FILE:WORD` hands WORD to the recipe's get_config. Any setting can be overridden, also one
-    that the recipe leaves at its default: unknown ones are refused when the config is built.
+    `FILE:WORD` hands WORD to the recipe's get_config. Without a recipe it is the config of the run
+    in `--workdir`, if there is one. Any setting can be overridden, also one that is left at its
+    default: unknown ones are refused when the config is built.
     """
-    rest, recipe = [], None
-    words = iter(argv)
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name in ("--config", "-config"):
-            recipe = value if equals else next(words, "")
-        else:
-            rest.append(word)
+    rest, recipe = _take(argv, "config")
+    workdir = _take(rest, "workdir")[1]
+    config = None
     if recipe is not None:
         config = _load(recipe)
+    elif workdir and (Path(workdir) / "config.json").is_file():
+        config = ConfigDict(_with_tuples(json.loads((Path(workdir) / "config.json").read_text())))
+    if config is not None:
         for word in rest:
             _add_parents(config, word)
         config_flags.DEFINE_config_dict(
             "config", config, lock_config=False, accept_new_attributes=True, sys_argv=rest
         )
     return rest
+
+
+def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:
+    """The words without `--flag=value` or `--flag value`, and the last such value."""
+    rest, found = [], None
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in (f"--{flag}", f"-{flag}"):
+            found = value if equals else next(words, "")
+        else:
+            rest.append(word)
+    return rest, found
+
+
+def _with_tuples(value):
+    """JSON values as recipes write them: flags override tuples, not lists."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(x) for key, x in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _load(recipe: str) -> ConfigDict:

@@ -42,7 +42,7 @@ def is_run(path: Path) -> bool:
         return False  # whoever reads it next says what is wrong with it
 
 
-def read_checkpoint(workdir: Path, step: int | None = None) -> Pretrained:
+def read_checkpoint(workdir: Path, step: int | str = "latest") -> Pretrained:
     """The model of a run at a step, by default the latest."""
     config = read_run(workdir)
     # On the devices that there are, whatever it was trained on.

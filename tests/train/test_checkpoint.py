@@ -76,7 +76,7 @@ def test_a_step_is_saved_once(tmp_path):
 def test_values_and_dtypes_come_back_exactly(tmp_path):
     saved(tmp_path, [3])
     checkpoints = Checkpoints(tmp_path, CheckpointConfig(), read_only=True)
-    state, position = checkpoints.restore(checkpoints.find(None), shapes(STATE))
+    state, position = checkpoints.restore(checkpoints.find(), shapes(STATE))
     assert position == 21
     assert jax.tree.structure(state) == jax.tree.structure(STATE)
     for got, want in zip(jax.tree.leaves(state), jax.tree.leaves(STATE), strict=True):
@@ -117,9 +117,17 @@ def test_unknown_steps_are_refused_with_those_there_are(tmp_path):
         checkpoints.find(5)
 
 
+def test_the_best_step_is_found_by_its_name(tmp_path):
+    saved(tmp_path, [*RECALL, 7], {n: {"recall": x} for n, x in RECALL.items()}, best="recall")
+    best = CheckpointConfig(best="recall")
+    assert Checkpoints(tmp_path, best, read_only=True).find("best") == 2
+    with pytest.raises(UserError, match=r"knows no best step: checkpoint\.best=''"):
+        Checkpoints(tmp_path, CheckpointConfig(), read_only=True).find("best")
+
+
 def test_a_run_without_checkpoints_is_told(tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint yet"):
-        Checkpoints(tmp_path, CheckpointConfig(), read_only=True).find(None)
+        Checkpoints(tmp_path, CheckpointConfig(), read_only=True).find()
 
 
 def test_a_save_that_was_cut_off_is_no_checkpoint(tmp_path):

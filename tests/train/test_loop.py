@@ -39,7 +39,7 @@ def fresh(tmp_path, pictures, calm):
 def state_of(setup: Setup):
     """The newest state of a run, and its data position."""
     checkpoints = Checkpoints(setup.workdir, setup.config.checkpoint, read_only=True)
-    return checkpoints.restore(checkpoints.find(None), setup.abstract_state)
+    return checkpoints.restore(checkpoints.find(), setup.abstract_state)
 
 
 class Stopping(Logger):

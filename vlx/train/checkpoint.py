@@ -68,14 +68,22 @@ class Checkpoints:
     def steps(self) -> list[int]:
         return sorted(self._manager.all_steps())
 
-    def find(self, step: int | None) -> int:
-        """The given step, or the latest. Raises UserError with the steps that there are."""
+    def find(self, step: int | str = "latest") -> int:
+        """A step, the latest, or the "best". Raises UserError with the steps that there are."""
         steps = self.steps
         if not steps:
             raise UserError(f"{self._folder} holds no checkpoint yet.")
-        if step is not None and step not in steps:
+        if step == "best":
+            best = self._manager.best_step() if self._config.best else None
+            if best is None:
+                raise UserError(
+                    f"{self._folder} knows no best step: checkpoint.best={self._config.best!r} "
+                    f"names no metric that was measured; there are {steps}."
+                )
+            return best
+        if step != "latest" and step not in steps:
             raise UserError(f"{self._folder} has no step {step}; there are {steps}.")
-        return steps[-1] if step is None else step
+        return steps[-1] if step == "latest" else step
 
     def save(self, step: int, state: Any, position: int, metrics: dict[str, float]) -> None:
         """Starts writing; waits only for the save before it. Saving a step again does nothing.
