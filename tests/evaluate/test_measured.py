@@ -23,6 +23,17 @@ def test_means_lie_within_their_intervals():
     assert low < 50 < high
 
 
+def test_values_of_one_owner_are_drawn_together():
+    """Four equal values of each owner say no more than one."""
+    hit = np.random.default_rng(0).random(53) < 0.4
+    alone, four = (
+        means({"hit": hit}),
+        means({"hit": np.repeat(hit, 4)}, np.repeat(np.arange(53), 4)),
+    )
+    assert four == pytest.approx(alone)
+    assert four.intervals["hit"] == pytest.approx(alone.intervals["hit"])
+
+
 def test_what_is_added_keeps_its_intervals():
     both = means({"a": np.arange(5)}).also({"b": 1.0}).also(means({"c": np.arange(7)}))
     assert list(both) == ["a", "b", "c"]

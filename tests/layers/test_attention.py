@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vlx.layers.attention import Attention, AttentionOptions, attention, unit
+from vlx.layers.attention import READ, Attention, AttentionOptions, attention, unit
 
 from small_models import parameters
 
@@ -168,3 +168,18 @@ def test_dropout_needs_its_rng():
 def test_two_normalisations_are_refused():
     with pytest.raises(ValueError, match="cosine attention has its own normalisation"):
         AttentionOptions(qk_norm=True, cosine=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"qk_norm": True}, {"cosine": True}])
+def test_probabilities_in_the_open_are_those_of_the_output(options):
+    x, context = QUERY.reshape(B, T, -1), KEY.reshape(B, S, -1)
+    layer = Attention(H * K, H, AttentionOptions(**options))
+    params = parameters(layer, x, context)
+    run = jax.jit(lambda: layer.apply({"params": params}, x, context, mutable=[READ]))
+    y, kept = run()
+    share = kept[READ]["probabilities"][0]
+    value = jnp.einsum("BSD,DHK->BSHK", context, params["value"]["kernel"])
+    heads = jnp.einsum("BHTS,BSHK->BTHK", share, value + params["value"]["bias"])
+    want = jnp.einsum("BTHK,HKD->BTD", heads, params["out"]["kernel"]) + params["out"]["bias"]
+    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)
+    same(jnp.sum(share, axis=-1), np.ones((B, H, T)))

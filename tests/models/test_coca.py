@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vlx.layers.attention import AttentionOptions
+from vlx.layers.attention import READ, AttentionOptions
 from vlx.layers.bert import BertConfig, BertText, BertTextConfig
 from vlx.layers.stack import Compute
 from vlx.layers.transformer import SelfLayer, TransformerConfig
@@ -151,3 +151,34 @@ def test_clip_returns_unit_vectors_and_its_scale(shape):
     np.testing.assert_allclose(jnp.linalg.norm(jnp.stack([image, text]), axis=-1), 1, rtol=1e-5)
     np.testing.assert_allclose(scale.scale, np.full(shape, 7.0), rtol=1e-5)
     assert scale.bias.shape == shape
+
+
+WITH_CLASS = replace(small.VISION, class_token=True)
+VISIONS = {
+    "cascade": small.coca().vision,
+    "parallel": replace(small.coca().vision, pooling="parallel"),
+    "shared_queries": replace(small.coca().vision, pooling="shared_queries"),
+    "tok": replace(WITH_CLASS, pooling="tok"),
+    "none": replace(WITH_CLASS, pooling="none"),
+}
+
+
+@pytest.mark.parametrize("block", ["single_mlp", "separate_mlp"])
+@pytest.mark.parametrize("vision", VISIONS)
+def test_shares_of_the_patches_are_told_for_every_token(vision, block):
+    """They add up to one, depend on the image and the words so far, not on those to come."""
+    decoder = DecoderConfig(small.TOWER, small.VOCABULARY, block)
+    model = Coca(small.coca(vision=VISIONS[vision], decoder=decoder))
+    params = {"params": small.parameters(model, IMAGE, TEXT)}
+
+    @jax.jit
+    def attended(image, text):
+        return model.apply(params, image, text, method="attended", mutable=[READ])[0]
+
+    want = attended(IMAGE, TEXT)
+    assert want.shape == (B, 5, 2, 3)
+    np.testing.assert_allclose(jnp.sum(want, axis=(2, 3)), 1, rtol=1e-5)
+    later = attended(IMAGE, np.array([[*t[:3], 7, 11] for t in TEXT]))
+    np.testing.assert_allclose(later[:, :3], want[:, :3], rtol=1e-4, atol=1e-6)
+    assert np.abs(later[:, 3:] - want[:, 3:]).max() > 1e-4
+    assert np.abs(attended(IMAGE[::-1], TEXT) - want).max() > 1e-4

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -60,7 +61,19 @@ def test_it_lies_in_the_run_and_is_small(finished, page):
 
 
 def test_it_shows_every_part_of_a_run(page):
-    assert {"measures", "training", "config", "environment"} <= set(page[1].sections)
+    assert page[1].sections == [
+        "measures",
+        "training",
+        "validation",
+        "captions",
+        "attention",
+        "retrieval",
+        "failures",
+        "config",
+        "environment",
+    ]
+    links = [value for name, value in page[1].attributes if name == "href"]
+    assert {f"#{name}" for name in page[1].sections} <= set(links)
 
 
 def test_every_logged_metric_has_its_curve(finished, page):
@@ -126,8 +139,7 @@ def test_runs_of_one_name_are_told_apart(copied, tmp_path):
 
 def test_what_is_missing_leaves_no_trace(copied):
     run = copied()
-    for path in (run / "evaluations").iterdir():
-        path.unlink()
+    shutil.rmtree(run / "evaluations")
     (run / "environment.json").unlink()
     assert set(report(run)[1].sections) == {"training", "validation", "config"}
 

@@ -8,6 +8,7 @@ from vlx.errors import UserError
 from vlx.evaluate.captioning import captioning
 from vlx.evaluate.context import Context
 from vlx.evaluate.encode import Encoder
+from vlx.evaluate.likelihood import likelihood
 from vlx.evaluate.measured import Metrics
 from vlx.evaluate.probes import knn, linear_probe
 from vlx.evaluate.retrieval import retrieval
@@ -19,6 +20,7 @@ __all__ = ["EVALUATORS", "build_evaluators"]
 
 EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
     "captioning": captioning,
+    "likelihood": likelihood,
     "retrieval": retrieval,
     "zero_shot": zero_shot,
     "linear_probe": linear_probe,

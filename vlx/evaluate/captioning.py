@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from vlx.data import retrieval_source
+from vlx.data import Source, retrieval_source
 from vlx.data.records import read_captions
+from vlx.evaluate.attention import READINGS, read_words
 from vlx.evaluate.captions import caption_intervals, score_captions
 from vlx.evaluate.context import Context
+from vlx.evaluate.examples import examples_file, keep_examples, keep_pictures, spread
 from vlx.evaluate.measured import Metrics
 from vlx.parallel.mesh import place_rows
 from vlx.parallel.start import from_all_processes
@@ -30,12 +32,20 @@ class Caption:
 def captioning(context: Context, params: Any) -> Metrics:
     """BLEU, ROUGE-L and CIDEr-D (`evaluate.caption_metrics`) of written captions.
 
-    They are kept in the run's evaluations/captions-SPLIT.json.
+    They are kept in the run's evaluations/captions-SPLIT.json, and for some of them, where the
+    model can tell, what it read of the image at each word, in attention-SPLIT.json.
     """
     setup = context.setup
-    captions = write_captions(context, params)
+    source = retrieval_source(setup.config.data, context.split, setup.image_size[0])
+    captions = write_captions(context, params, source)
     if jax.process_index() == 0:
         save(captions_file(setup.workdir, context.split), captions)
+    keep_pictures(context, source, [captions[n].index for n in spread(len(captions))])
+    if hasattr(setup.task.model, "attended"):
+        chosen = [captions[n] for n in spread(len(captions), READINGS)]
+        readings = read_words(context, params, source, [(x.index, x.text) for x in chosen])
+        keep_examples(context, "attention", [asdict(reading) for reading in readings])
+        keep_pictures(context, source, [reading.index for reading in readings])
     texts = [caption.text for caption in captions]
     references = [caption.references for caption in captions]
     scores = score_captions(texts, references, setup.config.evaluate.caption_metrics)
@@ -47,14 +57,13 @@ def captioning(context: Context, params: Any) -> Metrics:
 
 def captions_file(workdir: Path, split: str) -> Path:
     """Where the newest captions of a run are kept."""
-    return workdir / "evaluations" / f"captions-{split}.json"
+    return examples_file(workdir, "captions", split)
 
 
-def write_captions(context: Context, params: Any) -> list[Caption]:
+def write_captions(context: Context, params: Any, source: Source) -> list[Caption]:
     """A caption of every example, by the options `evaluate.decode`."""
     setup, write = context.setup, context.writer
     c = setup.config.evaluate
-    source = retrieval_source(setup.config.data, context.split, setup.image_size[0])
     captions = []
     for number, batch in enumerate(context.batches(source, c.examples)):
         texts, scores = write(params, place_rows(batch["image"], setup.mesh), number)

@@ -1,6 +1,6 @@
 """What evaluators share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,9 @@ from vlx.config import build
 from vlx.data import Batch, EvalTransform, Source, evaluation_batches
 from vlx.decode import DecodeOptions, Writer
 from vlx.evaluate.encode import Encoder
+from vlx.layers.attention import READ
+from vlx.layers.pixels import normalise
+from vlx.parallel.mesh import replicated
 from vlx.train.setup import Setup
 
 LONGEST = 30  # tokens of a caption, where nothing else is said
@@ -34,10 +37,34 @@ class Context:
         parts = task.model, task.pixels, setup.tokenizer, options, setup.mesh
         return Writer(*parts, c.caption_prefix)
 
+    @cached_property
+    def likelihood(self) -> Callable:
+        """Log-likelihoods of texts: (params, uint8 [B, H, W, 3], int32 [B, T]) -> [B]."""
+        return self._of_pairs("rank")
+
+    @cached_property
+    def attended(self) -> Callable:
+        """What is read of each patch: (params, images, texts) -> [B, T, rows, columns]."""
+        return self._of_pairs("attended", mutable=[READ])
+
+    def _of_pairs(self, method: str, mutable: list[str] | None = None) -> Callable:
+        model, pixels = self.setup.task.model, self.setup.task.pixels
+
+        def run(params, image, text):
+            pair = normalise(image, pixels), text
+            result, _ = model.apply({"params": params}, *pair, method=method, mutable=mutable or [])
+            return result
+
+        # On every device, so that every process can read all values.
+        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+
     def batches(
         self, source: Source, most: int, transform: EvalTransform | None = None
     ) -> Iterator[Batch]:
-        """This host's rows of the padded batches of at most so many examples; 0: all."""
+        """This host's rows of the padded batches of at most so many examples; 0: all.
+
+        The field `index`, int [B], says where in the source an example stands.
+        """
         c = self.setup.config
         size, most = c.evaluate.batch_size, most or len(source)
         transform = transform or self.setup.transforms[1]
@@ -46,4 +73,5 @@ class Context:
         with evaluation_batches(source, transform, size, c.data, host, hosts) as batches:
             for first, batch in zip(range(0, most, size), batches, strict=False):
                 batch["weight"][first + own >= most] = 0
+                batch["index"] = first + own
                 yield batch

@@ -23,9 +23,18 @@ class Metrics(dict[str, float]):
         return Metrics(self | other, self.intervals | getattr(other, "intervals", {}))
 
 
-def means(each: Mapping[str, np.ndarray]) -> Metrics:
-    """The mean of every metric over its examples [N], N the same for all."""
-    low, high = interval(np.stack(list(each.values()), axis=1))
-    ends = zip(low.tolist(), high.tolist(), strict=True)
-    values = {name: np.mean(values) for name, values in each.items()}
-    return Metrics(values, dict(zip(each, ends, strict=True)))
+def means(each: Mapping[str, np.ndarray], owner: np.ndarray | None = None) -> Metrics:
+    """The mean of every metric over its values [N], N the same for all.
+
+    owner: [N], from 0; values of one owner, such as texts of an image, are drawn together.
+    """
+    values = np.stack([*each.values(), np.ones(len(next(iter(each.values()))))], axis=1)
+    if owner is not None:
+        sums = np.zeros((owner.max() + 1, values.shape[1]))
+        np.add.at(sums, owner, values)
+        values = sums
+    ends = np.stack(interval(values, lambda sums: sums[..., :-1] / sums[..., -1:]), axis=1)
+    return Metrics(
+        {name: np.mean(values) for name, values in each.items()},
+        {name: (low, high) for name, (low, high) in zip(each, ends.tolist(), strict=True)},
+    )

@@ -10,7 +10,8 @@ from rich.table import Table
 from vlx.evaluate.measured import Interval, Metrics
 
 # What is no share, by the ends of names.
-FORMS = {"_median": ".0f", "_mean": ".1f", "weight_decay": "g", "cider_d": ".2f"}
+FORMS = {"_median": ".0f", "_mean": ".1f", "weight_decay": "g", "cider_d": ".2f",
+         "log_likelihood": ".2f", "perplexity": ".2f"}  # fmt: skip
 Results = Mapping[str, Metrics]  # by evaluator
 
 

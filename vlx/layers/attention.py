@@ -19,6 +19,7 @@ from vlx.layers.norm import Norm
 Array = jax.Array
 
 HIDDEN = float(np.finfo(np.float32).min) * 0.7  # as in jax.nn.dot_product_attention
+READ = "intermediates"  # a collection; where it is mutable, it gets `probabilities` [B, H, T, S]
 LARGEST_LOGIT_SCALE = np.log(100.0)  # of cosine attention, as open_clip
 
 
@@ -48,6 +49,12 @@ def attention(
 
 def _with_dropout(query, key, value, mask, bias, causal, scale, drop) -> Array:
     """`attention` with its probabilities in the open; no fused kernel takes our masks."""
+    share = drop(_probabilities(query, key, mask, bias, causal, scale)).astype(value.dtype)
+    return jnp.einsum("BHTS,BSHK->BTHK", share, value)
+
+
+def _probabilities(query, key, mask, bias, causal, scale) -> Array:
+    """What each query reads of each key: [B, H, T, S], float32."""
     logits = jnp.einsum("BTHK,BSHK->BHTS", query, key, preferred_element_type=jnp.float32)
     logits = logits * (query.shape[-1] ** -0.5 if scale is None else scale)
     logits = logits if bias is None else logits + bias
@@ -55,8 +62,7 @@ def _with_dropout(query, key, value, mask, bias, causal, scale, drop) -> Array:
         seen = jnp.tril(jnp.ones(logits.shape[-2:], bool))
         mask = seen if mask is None else mask & seen
     logits = logits if mask is None else jnp.where(mask, logits, HIDDEN)
-    share = drop(jax.nn.softmax(logits, axis=-1)).astype(value.dtype)
-    return jnp.einsum("BHTS,BSHK->BTHK", share, value)
+    return jax.nn.softmax(logits, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,8 @@ class Attention(nn.Module):
         elif slots is not None:
             k, v = self._remember_context(k, v)
             q = q.reshape(len(k), -1, *shape[2:])  # texts that share a context, in one product
+        if self.is_mutable_collection(READ):
+            self.sow(READ, "probabilities", _probabilities(q, k, mask, None, causal, scale))
         y = attention(q, k, v, mask=mask, causal=causal, scale=scale, drop=drop)
         y = y.reshape(shape)  # BTHK
         if o.head_scale:

@@ -16,7 +16,7 @@ from flax import struct
 
 from vlx.layers import initializers as init
 from vlx.layers import stack
-from vlx.layers.attention import unit
+from vlx.layers.attention import READ, unit
 from vlx.layers.bert import BertTextConfig
 from vlx.layers.cache import CACHE, Slots
 from vlx.layers.norm import Norm
@@ -123,7 +123,9 @@ class Decoder(nn.Module):
 
 
 class Coca(Clip):
-    """Capabilities: encode_image, encode_text, features; init_cache, decode_step, rank."""
+    """Capabilities: encode_image, encode_text, features; init_cache, decode_step, rank;
+    attended, what it reads of an image.
+    """
 
     config: CocaConfig
 
@@ -181,6 +183,23 @@ class Coca(Clip):
         logits, after = self(image, text).logits[:, :-1].astype(jnp.float32), text[:, 1:]
         chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), after[..., None], axis=-1)[..., 0]
         return jnp.sum(chosen, axis=1, where=after != self.config.text.pad)
+
+    def attended(self, image: Array, text: Array) -> Array:
+        """What the decoder reads of the image at each token: shares, [B, T, rows, columns].
+
+        They are those of the patches, means over layers and heads, and through the pooler where
+        there is one. The collection READ must be mutable.
+        """
+        self(image, text)
+        cross, v = self.decoder.variables[READ]["layers"]["cross"], self.config.vision
+        read = jnp.mean(cross.get("attention", cross)["probabilities"][0], axis=(0, 2))  # BTS
+        if v.attentional:
+            pooler = self.image.variables[READ]["pooler"]["attention"]["probabilities"][0]
+            pooled = jnp.mean(pooler, axis=1)[:, -read.shape[-1] :]  # without a class query
+            read = jnp.einsum("BTS,BSL->BTL", read, pooled)
+        read = read[..., -v.grid[0] * v.grid[1] :]  # without the class token
+        read = read / jnp.sum(read, axis=-1, keepdims=True)
+        return read.reshape(*read.shape[:2], *v.grid)
 
     def _logits(self, x: Array) -> Array:
         tied = self.config.decoder.tie_embeddings

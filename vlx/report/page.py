@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from vlx.errors import UserError
+from vlx.report import panels
 from vlx.report.figures import RUNS, plot
 from vlx.report.runs import Run, read_runs
 from vlx.report.tables import measures, settings
@@ -50,6 +51,10 @@ def render(runs: Sequence[Run]) -> str:
         training=_curves(runs, evaluated=False),
         validation=_curves(runs, evaluated=True),
         measures=measures(runs),
+        gallery=panels.gallery(runs),
+        attention=panels.attention(runs),
+        retrieval=panels.retrieval(runs),
+        failures=panels.failures(runs),
         units=UNITS,
         config=settings([run.config for run in runs]),
         environment=settings([run.environment for run in runs]),
