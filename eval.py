@@ -1,10 +1,12 @@
-"""Measures a run; its folder says all that is needed.
+"""Measures a run, whose folder says all that is needed, or any model on a recipe's data.
 
     python eval.py --workdir=runs/a [--step=1000] [--split=val] [--names=retrieval,zero_shot]
         [--templates=openai_imagenet] [--class_names=classnames.txt]
         [--config.data.path=other/captions.jsonl] [--config.evaluate.decode.method=beam]
+    python eval.py --model=FOLDER --config=configs/coca/captions.py --workdir=results
 
-Any setting of the run's config can be changed, as for train.py. Prints a table, writes it to RUN/evaluations/, and shows everything in RUN/report.html.
+Any setting of the run's config can be changed, as for train.py. Prints a table, writes it to
+RUN/evaluations/, and shows everything in RUN/report.html.
 """
 
 from dataclasses import replace
@@ -14,7 +16,8 @@ from absl import flags
 
 from vlx import cli
 
-flags.DEFINE_string("workdir", None, "Folder of the run.")
+flags.DEFINE_string("workdir", None, "Folder of the run; with --model, of the results.")
+flags.DEFINE_string("model", "", "A trained model in place of the run's: any folder or file.")
 flags.DEFINE_string("step", "latest", "Checkpoint: a number, latest, or best (checkpoint.best).")
 flags.DEFINE_string("split", "", "Split of the data; the run's data.eval_split by default.")
 flags.DEFINE_list("names", [], "Evaluators; those of the run's config by default.")
@@ -26,39 +29,66 @@ FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> int:
-    from vlx.errors import UserError
     from vlx.evaluate import build_evaluators
     from vlx.evaluate.captioning import captions_file
     from vlx.evaluate.results import show, show_captions, write
     from vlx.parallel.start import start
     from vlx.report import write_report
+
+    if not FLAGS.model and FLAGS.workdir:
+        cli.read_run(Path(FLAGS.workdir))  # says what is missing
+    config = _config()
+    start(config.deterministic)
+    config = replace(config, mesh=_mesh(config.mesh))
+    setup, params, step = (_of_model if FLAGS.model else _of_run)(config)
+    evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
+    results = {name: evaluate(params) for name, evaluate in evaluators.items()}
+    split, workdir = FLAGS.split or config.data.eval_split, setup.workdir
+    path = write(workdir, step, split, results)
+    show(results, f"{FLAGS.model or workdir} at step {step}, split {split}")
+    if "captioning" in results:
+        show_captions(captions_file(workdir, split))
+    print(f"written to {path}")
+    if not FLAGS.model:
+        print(f"report: {write_report([workdir])}")
+    return 0
+
+
+def _config():
+    """The run's config, or the recipe's for a model, with what the flags change."""
+    from vlx.errors import UserError
+
+    if not FLAGS.workdir:
+        raise UserError("Give the folder of a run: --workdir=runs/a.")
+    config = cli.read_config()
+    given = {"templates": tuple(FLAGS.templates), "class_names": FLAGS.class_names}
+    evaluate = replace(config.evaluate, **{name: x for name, x in given.items() if x})
+    return replace(config, evaluate=evaluate)
+
+
+def _of_run(config):
+    """The run in --workdir, its parameters, and the step that they are of."""
     from vlx.train.checkpoint import Checkpoints
     from vlx.train.setup import Setup
     from vlx.train.state import averaged_params
 
-    if not FLAGS.workdir:
-        raise UserError("Give the folder of a run: --workdir=runs/a.")
-    workdir = Path(FLAGS.workdir)
-    cli.read_run(workdir)  # says what is missing
-    config = cli.read_config()
-    start(config.deterministic)
-    given = {"templates": tuple(FLAGS.templates), "class_names": FLAGS.class_names}
-    evaluate = replace(config.evaluate, **{name: x for name, x in given.items() if x})
-    setup = Setup(replace(config, mesh=_mesh(config.mesh), evaluate=evaluate), workdir)
-    evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
-    checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)
+    setup = Setup(config, Path(FLAGS.workdir))
+    checkpoints = Checkpoints(setup.workdir, config.checkpoint, read_only=True)
     step = checkpoints.find(_step(FLAGS.step))
     state, _ = checkpoints.restore(step, setup.abstract_state)
     params = averaged_params(state, setup.partition) if FLAGS.ema else state.params
-    results = {name: evaluate(params) for name, evaluate in evaluators.items()}
-    split = FLAGS.split or config.data.eval_split
-    path = write(workdir, step, split, results)
-    show(results, f"{workdir} at step {step}, split {split}")
-    if "captioning" in results:
-        show_captions(captions_file(workdir, split))
-    print(f"written to {path}")
-    print(f"report: {write_report([workdir])}")
-    return 0
+    return setup, params, step
+
+
+def _of_model(config):
+    """The model at --model on the recipe's data; it has no steps."""
+    from vlx import weights
+    from vlx.subject import model_setup
+
+    workdir = Path(FLAGS.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    setup = model_setup(config, weights.read(Path(FLAGS.model)), workdir)
+    return setup, setup.params, 0
 
 
 def _step(word: str) -> int | str:

@@ -141,6 +141,20 @@ def test_eval_takes_other_settings_than_the_runs(finished):
     assert captions[0]["text"] in done.stdout
 
 
+def test_eval_measures_a_model_like_the_run_that_it_is_of(finished, recipe, tmp_path):
+    call("eval.py", f"--workdir={finished}", "--names=zero_shot,captioning")
+    model = tmp_path / "model"
+    words = [sys.executable, "-m", "vlx", "export", str(finished), f"--output={model}"]
+    done = subprocess.run(words, env=environment(), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    flags = f"--config={recipe}", f"--workdir={tmp_path / 'out'}", "--names=zero_shot,captioning"
+    done = call("eval.py", f"--model={model}", *flags)
+    assert done.returncode == 0, done.stderr
+    want = json.loads((finished / "evaluations" / "val-40.json").read_text())["results"]
+    got = json.loads((tmp_path / "out" / "evaluations" / "val-0.json").read_text())["results"]
+    assert got == {name: want[name] for name in got}
+
+
 def test_a_run_goes_on_without_its_recipe(finished):
     done = call("train.py", f"--workdir={finished}")
     assert done.returncode == 0, done.stderr
