@@ -1,5 +1,10 @@
 """A run that begins with a trained model: `init_from` of a folder, a run, an official file."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -16,7 +21,7 @@ from vlx.train.log import Logger
 from vlx.train.loop import train
 
 from small_weights import open_clip_coca, pretrained
-from tiny_run import config, ready, write_pictures
+from tiny_run import config, ready, settings, write_pictures, write_recipe
 
 SHORT = {"steps": 2, "evaluate": {"every": 0, "names": ("retrieval",)}, "checkpoint": {"every": 2}}
 
@@ -106,7 +111,7 @@ def test_an_official_file_is_read_by_its_table(tmp_path, pictures, capsys):
 
 def test_a_wrong_place_is_named_before_anything_is_made(tmp_path, pictures):
     c = config(pictures, **SHORT, init_from=str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="nowhere: there is no such file or folder"):
+    with pytest.raises(UserError, match=r"config\.init_from: .*nowhere: there is no such file"):
         initialiser(ready(tmp_path / "run", c))
 
 
@@ -114,3 +119,16 @@ def test_a_run_without_checkpoint_is_named(tmp_path, pictures, first):
     (tmp_path / "config.json").write_text((first.workdir / "config.json").read_text())
     with pytest.raises(UserError, match="holds no checkpoint yet"):
         weights.read(tmp_path)
+
+
+def test_train_py_reads_it(tmp_path, pictures):
+    recipe = write_recipe(tmp_path, settings(pictures, init_from="nowhere"))
+    done = subprocess.run(
+        [sys.executable, "train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}"],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: config.init_from: nowhere: there is no such file or folder.\n"

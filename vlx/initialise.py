@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from vlx.data.tokenizers.vocabulary import keep
+from vlx.errors import UserError
 from vlx.interop.fit import fit
 from vlx.interop.pretrained import Pretrained
 from vlx.parallel.mesh import place_whole
@@ -25,7 +26,10 @@ def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
     path, model = setup.config.init_from, setup.task.model
     if not path or has_checkpoint(setup.workdir):
         return None
-    source = read(Path(path), model=model.config)
+    try:
+        source = read(Path(path), model=model.config)
+    except UserError as error:
+        raise UserError(f"config.init_from: {error}") from error
     shapes = {name: tuple(x.shape) for name, x in flatten(setup.shapes[0]).items()}
     fitted = fit(shapes, model.config, source)
     if jax.process_index() == 0:

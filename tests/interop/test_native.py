@@ -51,6 +51,7 @@ def test_a_transpose_and_a_scalar_are_written_as_they_are(tmp_path):
     back = read_tensors(tmp_path / "x.safetensors")
     np.testing.assert_array_equal(back["x"], x)
     assert back["one"].shape == ()
+    assert (tmp_path / "x.safetensors").stat().st_mode & 0o777 == 0o644  # others may read it
 
 
 def test_nothing_is_overwritten(saved):

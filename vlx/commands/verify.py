@@ -31,9 +31,10 @@ def main(argv: list[str]) -> int:
     first, second = _read_both(*map(Path, argv[1:]))
     differences = compare(first.params, second.params)
     table = Table("parameter", "largest difference", "largest value", box=None)
-    for d in differences[:SHOWN]:
+    for d in [d for d in differences if d.largest != 0][:SHOWN]:
         table.add_row(d.path, f"{d.largest:.3g}", f"{d.scale:.3g}")
-    Console(highlight=False).print(table)
+    if table.rows:
+        Console(highlight=False).print(table)
     wrong = [d for d in differences if not d.largest <= FLAGS.tolerance]
     if wrong:
         raise UserError(

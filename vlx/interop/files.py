@@ -61,6 +61,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
     # The format's own writer takes memory as it lies, which of a transpose is another matrix.
     ordered = {name: np.asarray(x, order="C") for name, x in tensors.items()}
     save_file(ordered, path, metadata=dict(metadata))
+    path.chmod(0o644)  # the writer closes it to others
 
 
 def _read_safe(path: Path) -> Tensors:
