@@ -74,7 +74,7 @@ def test_every_word_of_a_reading_has_its_shares(measured):
 
 def test_pictures_are_those_the_model_sees(measured):
     index = read(measured, "captions")[0]["index"]
-    with Image.open(picture_file(measured.workdir, "val", index)) as picture:
+    with Image.open(picture_file(measured.workdir, "captions", "val", index)) as picture:
         assert picture.size == (16, 16)
         kept = np.asarray(picture.convert("RGB"), float)
     source = measured.source("val")

@@ -50,7 +50,7 @@ def test_the_least_likely_are_kept_with_their_pictures(measure):
     for example in kept:
         number = 100 + example["index"]
         assert example["text"] == f"picture {number} of a {NAMES[number % 5]}"
-        assert (folder / "pictures-val" / f"{example['index']}.jpg").is_file()
+        assert (folder / "likelihood-val" / f"{example['index']}.jpg").is_file()
     assert measure(8)[0] == pytest.approx(metrics)
 
 

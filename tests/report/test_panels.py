@@ -73,7 +73,7 @@ def test_runs_write_beside_each_other(finished, copied):
 
 def test_examples_without_pictures_keep_their_texts(copied):
     run = copied()
-    for picture in (run / "evaluations" / "pictures-val").iterdir():
+    for picture in (run / "evaluations" / "captions-val").iterdir():
         picture.unlink()
     shown = section(write_report([run]).read_text(), "captions")
     assert "<img" not in shown
@@ -96,8 +96,8 @@ def test_a_page_of_large_noisy_pictures_stays_small(copied, runs):
         folder = run / "evaluations"
         pixels = np.random.default_rng(number).integers(0, 256, (224, 224, 3), np.uint8)
         captions = [c | {"index": n} for n, c in enumerate(kept(run, "captions") * 4)]
-        for caption in captions:
-            picture = folder / "pictures-val" / f"{caption['index']}.jpg"
+        noisy = [folder / "captions-val" / f"{caption['index']}.jpg" for caption in captions]
+        for picture in (*folder.glob("*/*.jpg"), *noisy):
             Image.fromarray(pixels).save(picture, quality=80)
         (folder / "captions-val.json").write_text(json.dumps(captions))
         folders.append(run)

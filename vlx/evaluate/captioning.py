@@ -40,12 +40,12 @@ def captioning(context: Context, params: Any) -> Metrics:
     captions = write_captions(context, params, source)
     if jax.process_index() == 0:
         save(captions_file(setup.workdir, context.split), captions)
-    keep_pictures(context, source, [captions[n].index for n in spread(len(captions))])
+    keep_pictures(context, "captions", source, [captions[n].index for n in spread(len(captions))])
     if hasattr(setup.task.model, "attended"):
         chosen = [captions[n] for n in spread(len(captions), READINGS)]
         readings = read_words(context, params, source, [(x.index, x.text) for x in chosen])
         keep_examples(context, "attention", [asdict(reading) for reading in readings])
-        keep_pictures(context, source, [reading.index for reading in readings])
+        keep_pictures(context, "attention", source, [reading.index for reading in readings])
     texts = [caption.text for caption in captions]
     references = [caption.references for caption in captions]
     scores = score_captions(texts, references, setup.config.evaluate.caption_metrics)

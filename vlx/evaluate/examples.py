@@ -1,6 +1,10 @@
-"""Examples that evaluators keep to be looked at: RUN/evaluations/KIND-SPLIT.json, and pictures."""
+"""Examples that evaluators keep to be looked at: RUN/evaluations/KIND-SPLIT.json, and pictures.
+
+The pictures of a kind have a folder of its own, so that they are always those of its examples.
+"""
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,9 @@ def examples_file(workdir: Path, kind: str, split: str) -> Path:
     return workdir / "evaluations" / f"{kind}-{split}.json"
 
 
-def picture_file(workdir: Path, split: str, index: int) -> Path:
+def picture_file(workdir: Path, kind: str, split: str, index: int) -> Path:
     """Where the picture of an example is kept."""
-    return workdir / "evaluations" / f"pictures-{split}" / f"{index}.jpg"
+    return examples_file(workdir, kind, split).with_suffix("") / f"{index}.jpg"
 
 
 def spread(count: int, most: int = SHOWN) -> list[int]:
@@ -39,14 +43,15 @@ def keep_examples(context: Context, kind: str, content: Any) -> None:
         file.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def keep_pictures(context: Context, source: Source, indices: Iterable[int]) -> None:
-    """Writes pictures of these examples, as the model sees them, that are not there yet."""
+def keep_pictures(context: Context, kind: str, source: Source, indices: Iterable[int]) -> None:
+    """Writes the pictures of these examples, as the model sees them, in place of older ones."""
     if jax.process_index() != 0:
         return
+    workdir, split = context.setup.workdir, context.split
+    folder = examples_file(workdir, kind, split).with_suffix("")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for index in sorted(set(indices)):
-        file = picture_file(context.setup.workdir, context.split, index)
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            picture = Image.fromarray(context.setup.transforms[1](source[index])["image"])
-            picture.thumbnail((SIDE, SIDE))
-            picture.save(file, quality=QUALITY)
+        picture = Image.fromarray(context.setup.transforms[1](source[index])["image"])
+        picture.thumbnail((SIDE, SIDE))
+        picture.save(picture_file(workdir, kind, split, index), quality=QUALITY)

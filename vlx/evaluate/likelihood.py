@@ -56,7 +56,7 @@ def likelihood(context: Context, params: Any) -> Metrics:
         for n in np.argsort(value, kind="stable")[:WORST]
     ]
     keep_examples(context, "likelihood", [asdict(example) for example in worst])
-    keep_pictures(context, source, [example.index for example in worst])
+    keep_pictures(context, "likelihood", source, [example.index for example in worst])
     return likelihoods(value, tokens)
 
 

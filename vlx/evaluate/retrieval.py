@@ -95,4 +95,4 @@ def _keep(context, source, images, texts, index, owner, place) -> None:
     keep_examples(context, "retrieval", {"image_to_text": by_image, "text_to_image": by_text})
     shown = [query["index"] for query in by_image]
     shown += [image["index"] for query in by_text for image in query["found"]]
-    keep_pictures(context, source, shown)
+    keep_pictures(context, "retrieval", source, shown)

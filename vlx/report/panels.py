@@ -39,7 +39,7 @@ def _captioned(runs: Sequence[Run], found: Sequence[Mapping], split: str) -> Ite
     for index in (indices[n] for n in spread(len(indices))):
         yield {
             "index": index,
-            "picture": _picture(runs, split, index),
+            "picture": _picture(runs, "captions", split, index),
             "references": most[index]["references"],
             "written": [(n, own[index]) for n, own in enumerate(written) if index in own],
         }
@@ -61,7 +61,7 @@ def _read(run: Run, split: str, reading: Mapping) -> dict:
     veils = [_veil(np.asarray(shares)) for shares in reading["shares"]]
     return {
         "index": reading["index"],
-        "picture": _picture([run], split, reading["index"]),
+        "picture": _picture([run], "attention", split, reading["index"]),
         "text": " ".join(reading["words"]),
         "words": list(zip(reading["words"], veils, strict=True)),
     }
@@ -89,7 +89,7 @@ def failures(runs: Sequence[Run]) -> list[Panel]:
         rows = [
             example
             | {
-                "picture": _picture([run], split, example["index"]),
+                "picture": _picture([run], "likelihood", split, example["index"]),
                 "written": written.get(example["index"], ""),
             }
             for example in _some(worst, runs)
@@ -104,7 +104,7 @@ def retrieval(runs: Sequence[Run]) -> list[Panel]:
     for number, split, kept in _each(runs, "retrieval"):
 
         def shown(example: Mapping, run=runs[number], split=split) -> dict:
-            return example | {"picture": _picture([run], split, example["index"])}
+            return example | {"picture": _picture([run], "retrieval", split, example["index"])}
 
         examples = {
             "by_image": [shown(query) for query in _some(kept["image_to_text"], runs)],
@@ -129,10 +129,10 @@ def _some(examples: Sequence, runs: Sequence[Run]) -> Sequence:
     return examples[: max(1, len(examples) // len(runs))]
 
 
-def _picture(runs: Sequence[Run], split: str, index: int) -> str:
+def _picture(runs: Sequence[Run], kind: str, split: str, index: int) -> str:
     """A data URI, from the first run that kept the picture; none if none did."""
     for run in runs:
-        file = picture_file(run.folder, split, index)
+        file = picture_file(run.folder, kind, split, index)
         if file.is_file():
             return _data("jpeg", file.read_bytes())
     return ""
