@@ -29,6 +29,8 @@ FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> int:
+    import jax
+
     from vlx.evaluate import build_evaluators
     from vlx.evaluate.captioning import captions_file
     from vlx.evaluate.results import show, show_captions, write
@@ -49,7 +51,7 @@ def main(argv: list[str]) -> int:
     if "captioning" in results:
         show_captions(captions_file(workdir, split))
     print(f"written to {path}")
-    if not FLAGS.model:
+    if jax.process_index() == 0:
         print(f"report: {write_report([workdir])}")
     return 0
 

@@ -153,6 +153,7 @@ def test_eval_measures_a_model_like_the_run_that_it_is_of(finished, recipe, tmp_
     want = json.loads((finished / "evaluations" / "val-40.json").read_text())["results"]
     got = json.loads((tmp_path / "out" / "evaluations" / "val-0.json").read_text())["results"]
     assert got == {name: want[name] for name in got}
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in done.stdout
 
 
 def test_a_run_goes_on_without_its_recipe(finished):

@@ -124,6 +124,7 @@ def test_runs_stand_side_by_side(finished, copied, tmp_path):
     parsed = Page(html)
     assert "seed" in re.search(r'<tr class="differs">.*?</tr>', html, re.S)[0]
     assert html.count('<tr class="differs">') == 1
+    assert html.index('<tr class="differs">') < html.index(">model.")
     assert html.count("stroke: var(--run-1)") == html.count("stroke: var(--run-0)") > 5
     assert "other" in parsed.text
     assert "tiny" in parsed.text
@@ -150,6 +151,15 @@ def test_an_evaluation_alone_has_a_report(copied):
     sections = report(run)[1].sections
     assert "measures" in sections
     assert "training" not in sections
+
+
+def test_a_model_that_was_measured_alone_has_a_report(copied):
+    run = copied()
+    for name in ("config.json", "environment.json", "metrics.jsonl"):
+        (run / name).unlink()
+    sections = report(run)[1].sections
+    assert "captions" in sections
+    assert "config" not in sections
 
 
 def test_long_runs_stay_small_and_keep_their_peaks(copied):
@@ -184,8 +194,8 @@ def test_what_users_write_is_text(copied):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda run: (run / "config.json").unlink(), "not the folder of a run.*--workdir"),
-        (lambda run: (run / "config.json").write_text("[]"), "not the folder of a run"),
+        (shutil.rmtree, "not the folder of a run.*--workdir"),
+        (lambda run: (run / "config.json").write_text('{"a": 1}'), "not the folder of a run"),
         (lambda run: (run / "config.json").write_text("{"), r"config\.json is no JSON.*remove it"),
         (
             lambda run: [

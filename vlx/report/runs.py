@@ -1,9 +1,10 @@
-"""What a run folder holds, read for the report; nothing in it is needed but the config."""
+"""What a run folder holds, read for the report; what is missing is not shown."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class Run:
 
     folder: Path
     name: str  # unlike that of any other run of the report
-    config: Mapping[str, Any]
+    config: Mapping[str, Any]  # empty where a model was measured that is no run's
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
@@ -37,9 +38,9 @@ class Run:
 
     @property
     def progress(self) -> str:
-        """How far it has come."""
+        """How far it has come; of a model that was measured alone, nothing."""
         done = self.lines[-1]["step"] if self.lines else 0
-        return f"{done:,} of {self.config['steps']:,} steps"
+        return f"{done:,} of {self.config['steps']:,} steps" if self.config else ""
 
     @cached_property
     def lines(self) -> list[dict]:
@@ -78,14 +79,14 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """The runs of these folders.
+    """The runs, or evaluations, of these folders.
 
-    Raises UserError for a folder that is no run or holds nothing to show, and for runs that learn
+    Raises UserError for a folder that is neither or holds nothing to show, and for runs that learn
     different things and cannot be compared.
     """
     runs = [_read_run(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
-    first = runs[0]
-    for run in runs[1:]:
+    trained = [run for run in runs if run.config]
+    for first, run in pairwise(trained):
         if run.config["task"] != first.config["task"]:
             raise UserError(
                 f"{first.folder} is a run of {first.config['task']!r}, {run.folder} one of "
@@ -95,13 +96,13 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def _read_run(folder: Path, name: str) -> Run:
-    config = _read_json(folder / "config.json")
-    if not isinstance(config, dict) or "task" not in config:
+    config = _read_json(folder / "config.json") or {}
+    run = Run(folder, name, config)
+    if not (config or run.evaluations) or (config and "task" not in config):
         raise UserError(
             f"{folder} is not the folder of a run: it holds no config.json of one; give what "
-            "train.py was given as --workdir."
+            "train.py or eval.py was given as --workdir."
         )
-    run = Run(folder, name, config)
     if not run.lines and not run.evaluations:
         raise UserError(
             f"{folder} holds no metrics and no evaluations yet; train it, or measure it with "

@@ -97,10 +97,11 @@ def _chance(found, evaluator: str) -> str:
 
 
 def settings(sections: Sequence[Mapping[str, Any]]) -> list[SettingRow]:
-    """Every setting of nested sections, one of each run."""
+    """Every setting of nested sections, one of each run; those that differ come first."""
     columns = [{name: _text(value) for name, value in flat(x).items()} for x in sections]
     names = dict.fromkeys(name for column in columns for name in column)
-    return [SettingRow(name, [column.get(name, ABSENT) for column in columns]) for name in names]
+    rows = [SettingRow(name, [column.get(name, ABSENT) for column in columns]) for name in names]
+    return sorted(rows, key=lambda row: not row.differs)
 
 
 def _text(value: Any) -> str:
