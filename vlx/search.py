@@ -73,7 +73,8 @@ def update(folder: Path, model: ImageEncoder, path: Path | None = None) -> Updat
     stamps = {name: _stamp(folder / name) for name in _pictures(folder)}
     if not stamps:
         raise UserError(f"{folder} holds no pictures ({', '.join(ENDINGS)}).")
-    known = _known(path, fingerprint(model.pretrained), stamps)
+    mark = fingerprint(model.pretrained)
+    known = _known(path, mark, stamps)
     fresh = [name for name in stamps if name not in known]
     unreadable = []
     for start in range(0, len(fresh), CHUNK):
@@ -90,7 +91,7 @@ def update(folder: Path, model: ImageEncoder, path: Path | None = None) -> Updat
         raise UserError(f"{folder}: no picture can be read. {unreadable[0]}")
     names = sorted(known)
     index = Index(
-        fingerprint(model.pretrained),
+        mark,
         np.array(names),
         np.array([stamps[name] for name in names], np.int64),
         np.stack([known[name] for name in names]),

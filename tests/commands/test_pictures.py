@@ -63,10 +63,3 @@ def test_mistakes_end_with_one_message(place, words, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize("name", ["caption", "search"])
-def test_help_has_an_example(name):
-    done = vlx(name, "--help")
-    assert done.returncode == 0
-    assert f"python -m vlx {name}" in done.stdout

@@ -92,13 +92,6 @@ def test_mistakes_end_with_one_message(words, message):
     assert message in told(vlx(*words))
 
 
-@pytest.mark.parametrize("name", ["import", "export", "verify", "formats"])
-def test_help_has_an_example(name):
-    done = vlx(name, "--help")
-    assert done.returncode == 0
-    assert f"python -m vlx {name}" in done.stdout
-
-
 def test_a_missing_vocabulary_may_be_left_out(tmp_path, coca):
     words = tmp_path / "words"
     words.mkdir()

@@ -1,6 +1,8 @@
 """Lists the formats of weights that import, export and init_from know.
 
-python -m vlx formats
+    python -m vlx formats
+
+Their names are what --format takes.
 """
 
 from rich.console import Console
