@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,7 +12,9 @@ from vlx.errors import UserError
 from vlx.interop import FORMATS, native, official
 from vlx.interop.files import read_tensors, write_tensors
 from vlx.interop.pretrained import Pixels
-from vlx.models.clip import CONFIGS
+from vlx.interop.table import to_official, to_vlx
+from vlx.models import coca, parameter_shapes
+from vlx.models.clip import CONFIGS, Clip
 
 from golden_checks.case import load
 from golden_checks.official import MODEL_KEYS
@@ -130,6 +133,15 @@ def test_a_preset_says_what_a_bare_file_is(tmp_path):
     for given in ("ViT-B-32", CONFIGS["ViT-B-32"]):
         with pytest.raises(UserError, match="weights do not fit"):
             official.read(tmp_path / "x.safetensors", model=given)
+
+
+def test_a_clip_with_a_hugging_face_text_tower_has_a_table():
+    config = replace(CONFIGS["ViT-B-32"], text=coca.CONFIGS["coca_roberta-ViT-B-32"].text)
+    shapes, table = parameter_shapes(Clip(config)), FORMATS["clip"].table(config, ())
+    there = jax.eval_shape(lambda x: to_official(table, x), shapes)
+    back = jax.eval_shape(lambda x: to_vlx(table, x), there)
+    assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in shapes.items()}
+    assert "text.proj.weight" in there
 
 
 def test_openais_weights_ask_for_their_activation(tmp_path):
