@@ -70,6 +70,14 @@ def test_a_failure_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_the_tensors_cannot_be_written_to_is_named(tmp_path):
+    def fill(draft):
+        write_tensors(draft / "nowhere" / "x.safetensors", {"x": np.ones(2)}, {})
+
+    with pytest.raises(UserError, match=r"cannot be written: .*No such file .*another --output"):
+        native.write_folder(tmp_path / "model", fill)
+
+
 def damaged(tmp_path, saved, change) -> None:
     """A copy of the folder after a change, loaded."""
     folder = tmp_path / "model"

@@ -57,10 +57,13 @@ def read_tensors(path: Path) -> Tensors:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
-    """A safetensors file."""
+    """A safetensors file. Raises OSError if it cannot be written."""
     # The format's own writer takes memory as it lies, which of a transpose is another matrix.
     ordered = {name: np.asarray(x, order="C") for name, x in tensors.items()}
-    save_file(ordered, path, metadata=dict(metadata))
+    try:
+        save_file(ordered, path, metadata=dict(metadata))
+    except SafetensorError as error:  # what becomes of a full disk
+        raise OSError(str(error)) from error
     path.chmod(0o644)  # the writer closes it to others
 
 

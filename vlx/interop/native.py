@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def load(folder: Path) -> Pretrained:
     )
 
 
-def write_folder(folder: Path, fill: Any) -> None:
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """A new folder that `fill(draft)` fills elsewhere first, so that it is whole once it is there.
 
     Raises UserError if the folder has something in it, or cannot be written.
