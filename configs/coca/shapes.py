@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     c.optimizer.limits = (("logit_scale", 0.0, 4.605170),)  # exp(logit_scale) <= 100
     c.loss = {"contrastive": 1.0, "captioning": 2.0}  # the paper's weights
     c.evaluate = {"every": 250, "batch_size": 128, "examples": 256}
-    c.evaluate.names = ("zero_shot", "retrieval", "captioning")
+    c.evaluate.names = ("zero_shot", "retrieval", "captioning", "likelihood")
     c.evaluate.captions = 1  # the first; the others do not tell scenes apart
     c.checkpoint = {"every": 250}
     return c

@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from vlx.errors import UserError
@@ -18,12 +19,16 @@ def measure(tmp_path_factory):
     folder = tmp_path_factory.mktemp("captioning")
     pictures = write_pictures(folder / "pictures")
 
-    def measure(devices: int, **evaluate):
+    table = pq.read_table(pictures / "val.parquet")
+    pq.write_table(table.take(list(range(PICTURES))[::-1]), pictures / "backwards.parquet")
+
+    def measure(devices: int, data=None, file="val", **evaluate):
         settings = {"names": ("captioning",), "batch_size": 8} | evaluate
-        setup = ready(folder / "run", config(pictures, evaluate=settings), devices)
+        given = config(pictures, evaluate=settings, data=data or {})
+        setup = ready(folder / "run", given, devices)
         metrics = dict(build_evaluators(setup)["captioning"](setup.new_state().params))
-        file = setup.workdir / "evaluations" / "captions-val.json"
-        return metrics, json.loads(file.read_text())
+        path = setup.workdir / "evaluations" / f"captions-{file}.json"
+        return metrics, json.loads(path.read_text())
 
     return measure
 
@@ -46,6 +51,13 @@ def test_every_picture_has_its_caption_and_its_references(alone):
     expected = [[f"picture {n} of a {NAMES[n % 5]}"] for n in range(100, 100 + PICTURES)]
     assert [c["references"] for c in captions] == expected
     assert all(c["score"] < 0 for c in captions)
+
+
+def test_references_are_those_of_the_pictures_where_class_names_are_captions(measure):
+    classes = {"captions_from": "class_templates", "templates": ("a small {}.", "the {}.")}
+    _, captions = measure(1, data=classes | {"eval_split": "backwards"}, file="backwards")
+    expected = [[f"a small {NAMES[n % 5]}."] for n in range(99 + PICTURES, 99, -1)]
+    assert [c["references"] for c in captions] == expected
 
 
 def test_captions_begin_with_the_prefix(measure):

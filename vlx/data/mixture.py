@@ -12,7 +12,7 @@ from math import gcd, lcm
 import numpy as np
 
 from vlx.data.order import TrainingOrder
-from vlx.data.records import Record, Source, read_captions
+from vlx.data.records import Record, Source, tokenizer_texts
 
 LONGEST = 1_000_000  # places after which the parts' order repeats; shares are exact to one of it
 
@@ -40,7 +40,7 @@ class MixtureSource:
         return record
 
     def captions(self, index: int) -> tuple[str, ...]:
-        return read_captions(*self._find(index))
+        return tokenizer_texts(*self._find(index))
 
     def order(self, seed: int) -> "MixtureOrder":
         orders = [

@@ -33,8 +33,12 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Record: ...
 
 
-def read_captions(source: Source, index: int) -> tuple[str, ...]:
-    """The captions of a record, without its pixels where the source can do that."""
+def tokenizer_texts(source: Source, index: int) -> tuple[str, ...]:
+    """What a tokenizer learns from record `index`, read without its pixels where that is possible.
+
+    Not always the record's captions: where these are class names in templates, each class comes up
+    without a look at labels.
+    """
     read = getattr(source, "captions", None)
     return read(index) if read else source[index]["captions"]
 

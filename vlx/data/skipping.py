@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from vlx.data.records import Record, Source, read_captions
+from vlx.data.records import Record, Source, tokenizer_texts
 from vlx.errors import UserError
 
 NAMED = 20  # bad records that the log names
@@ -60,7 +60,7 @@ class TolerantSource:
 
     def captions(self, index: int) -> tuple[str, ...]:
         try:
-            return read_captions(self._source, index)
+            return tokenizer_texts(self._source, index)
         except UserError as error:
             self._skips.add([str(error)])
             return ()

@@ -1,6 +1,6 @@
 """Captions written into templates: class names, or the captions that there are."""
 
-from vlx.data.records import Record, Source, read_captions
+from vlx.data.records import Record, Source, tokenizer_texts
 from vlx.errors import UserError
 
 
@@ -55,7 +55,7 @@ class CaptionTemplateSource:
     def captions(self, index: int) -> tuple[str, ...]:
         """In one template, each record in another: enough for a tokenizer."""
         template = self._templates[index % len(self._templates)]
-        return _fill((template,), read_captions(self._source, index))
+        return _fill((template,), tokenizer_texts(self._source, index))
 
 
 def _fill(templates: tuple[str, ...], captions: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 
 from vlx.data import Source, retrieval_source
-from vlx.data.records import read_captions
 from vlx.evaluate.attention import READINGS, read_words
 from vlx.evaluate.captions import caption_intervals, score_captions
 from vlx.evaluate.context import Context
@@ -70,7 +69,7 @@ def write_captions(context: Context, params: Any, source: Source) -> list[Captio
         real = from_all_processes(batch["weight"]) > 0
         for row in real.nonzero()[0]:
             index = number * c.batch_size + int(row)
-            references = tuple(read_captions(source, index))
+            references = tuple(source[index]["captions"])
             captions.append(Caption(index, texts[row], float(scores[row]), references))
     return captions
 

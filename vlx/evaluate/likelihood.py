@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from vlx.data import retrieval_source
-from vlx.data.records import read_captions
 from vlx.errors import UserError
 from vlx.evaluate.bootstrap import interval
 from vlx.evaluate.context import Context
@@ -52,7 +51,7 @@ def likelihood(context: Context, params: Any) -> Metrics:
         found.append(np.stack([value, tokens, index], axis=1)[weight > 0])
     value, tokens, index = np.concatenate(found).T.astype(np.float64)
     worst = [
-        Ranked(int(index[n]), read_captions(source, int(index[n]))[0], float(value[n]))
+        Ranked(int(index[n]), source[int(index[n])]["captions"][0], float(value[n]))
         for n in np.argsort(value, kind="stable")[:WORST]
     ]
     keep_examples(context, "likelihood", [asdict(example) for example in worst])

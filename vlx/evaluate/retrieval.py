@@ -11,7 +11,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from vlx.data import retrieval_source
-from vlx.data.records import read_captions
 from vlx.evaluate.context import Context
 from vlx.evaluate.examples import keep_examples, keep_pictures, spread
 from vlx.evaluate.measured import Metrics, means
@@ -69,7 +68,7 @@ def _keep(context, source, images, texts, index, owner, place) -> None:
     """Queries both ways; index: [N], of the images in the source; owner, place: [M], of texts."""
 
     def text(m: int) -> str:
-        return read_captions(source, int(index[owner[m]]))[place[m]]
+        return source[int(index[owner[m]])]["captions"][place[m]]
 
     def found(nearby, of: Callable[[int], dict]) -> list[dict]:
         return [of(n) | {"similarity": value, "hit": hit} for n, value, hit in nearby]

@@ -13,7 +13,7 @@ import sentencepiece
 
 from vlx.data.config import TokenizerConfig
 from vlx.data.order import TrainingOrder
-from vlx.data.records import Source, read_captions
+from vlx.data.records import Source, tokenizer_texts
 from vlx.data.tokenizers.form import before_end, frame
 from vlx.data.tokenizers.vocabulary import keep, write
 from vlx.errors import UserError
@@ -148,7 +148,7 @@ def _captions(source: Source, most: int) -> Iterator[str]:
     """At most so many captions, of records drawn without repetition."""
     order, given = TrainingOrder(len(source), seed=0), 0
     for place in range(len(source)):
-        for caption in read_captions(source, order.at(place)[1]):
+        for caption in tokenizer_texts(source, order.at(place)[1]):
             if given == most:
                 return
             yield caption
