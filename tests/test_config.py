@@ -173,6 +173,19 @@ def test_a_run_refuses_to_go_on_with_another_config(tmp_path, change, named):
     assert (tmp_path / "run" / "config.json").read_text() == before
 
 
+def test_a_run_made_before_a_setting_existed_goes_on(tmp_path):
+    workdir, config = folder(tmp_path)
+    cli.prepare_folder(workdir, config)
+    (workdir / "checkpoints" / "5").mkdir(parents=True)
+    file = workdir / "config.json"
+    written = json.loads(file.read_text())
+    del written["init_from"], written["optimizer"]["b1"]
+    file.write_text(json.dumps(written))
+    cli.prepare_folder(workdir, config)
+    with pytest.raises(UserError, match=r"optimizer\.b1: 0\.9 -> 0\.5"):
+        cli.prepare_folder(*folder(tmp_path, optimizer={"b1": 0.5}))
+
+
 def test_before_the_first_checkpoint_only_what_made_the_vocabulary_is_fixed(tmp_path):
     cli.prepare_folder(*folder(tmp_path))
     cli.prepare_folder(*folder(tmp_path, optimizer={"lr": 0.5}, batch={"size": 512}))

@@ -179,7 +179,8 @@ EARLY = ("data", "tokenizer")
 def _check_config(path: Path, config: RunConfig) -> None:
     if not path.exists():
         return
-    old, new = flat(json.loads(path.read_text())), flat(to_dict(config))
+    # Settings that vlx has learned since the run began had their defaults then.
+    old, new = flat(to_dict(read_run(path.parent))), flat(to_dict(config))
     saved = has_checkpoint(path.parent)
     changed = [
         f"{key}: {old.get(key)} -> {new.get(key)}"
