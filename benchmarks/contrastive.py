@@ -82,21 +82,15 @@ def losses(c: argparse.Namespace) -> dict:
 
 def main():
     c = flags()
-    cores = process.pin(c.cores)
-    import jax
-
-    if c.device:
-        jax.config.update("jax_platforms", {"gpu": "cuda"}.get(c.device, c.device))
+    device, where = process.machine(c.cores, c.device)
     console = Console(width=120, highlight=False)
-    device = jax.devices()[0]
-    where = f"{cores} CPU cores" if device.platform == "cpu" else device.device_kind
     table = Table(title=f"Contrastive loss and gradients, width {c.width}, float32, {where}")
     for name in ("batch", "loss", "value", "seconds", "memory"):
         table.add_column(name, justify="left" if name == "loss" else "right")
 
     peer = None
     if process.installed():
-        peer = process.Peer("contrastive", device=jax.default_backend(), width=c.width)
+        peer = process.Peer("contrastive", device=device.platform, width=c.width)
     else:
         console.print(process.ABSENT)
     for size in map(int, c.sizes.split(",")):

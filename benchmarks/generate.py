@@ -99,17 +99,11 @@ def measure(c: argparse.Namespace, size: int, ours: Ours, peer, images: Path) ->
 
 def main():
     c = flags()
-    cores = process.pin(c.cores)
-    import jax
-
-    if c.device:
-        jax.config.update("jax_platforms", {"gpu": "cuda"}.get(c.device, c.device))
+    device, where = process.machine(c.cores, c.device)
     console = Console(width=120, highlight=False)
     if not process.installed():
         console.print(process.ABSENT.replace("vlx stands alone", "there is no weight to share"))
         return
-    device = jax.devices()[0]
-    where = f"{cores} CPU cores" if device.platform == "cpu" else device.device_kind
     search = "greedy" if c.beams == 1 else f"{c.beams} beams"
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"

@@ -141,16 +141,12 @@ def start_peer(c: argparse.Namespace, backend: str) -> process.Peer:
 
 def main():
     c = flags()
-    cores = process.pin(c.cores)
-    import jax
-
-    if c.device:
-        jax.config.update("jax_platforms", {"gpu": "cuda"}.get(c.device, c.device))
+    device, where = process.machine(c.cores, c.device)
     console = Console(width=120, highlight=False)
     ours, peer = Ours(c), None
     abouts, calls = [ours.about], [ours.step]
     if process.installed():
-        peer = start_peer(c, ours.device.platform)
+        peer = start_peer(c, device.platform)
         abouts, calls = [*abouts, peer.about], [*calls, peer.ask]
     else:
         console.print(process.ABSENT)
@@ -159,7 +155,6 @@ def main():
         peer.close()
 
     rows = [columns(c, ours, values[n], about) for n, about in enumerate(abouts)]
-    where = f"{cores} CPU cores" if ours.device.platform == "cpu" else ours.device.device_kind
     how = "scanned" if c.scan else "unrolled"
     table = Table(
         title=f"{c.preset}, batch {c.batch}, {c.dtype}, {how}, remat={c.remat}, {where}: "

@@ -58,6 +58,17 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
+def differing_shapes(given: Mapping[str, Any], wanted: Mapping[str, Any], whose: str) -> str:
+    """'path: WHOSE shape, config shape; ...', the first five that differ; empty if none does."""
+    different = [
+        f"{path}: {whose} {given.get(path, 'none')}, config {wanted.get(path, 'none')}"
+        for path in sorted(given.keys() | wanted.keys())
+        if given.get(path) != wanted.get(path)
+    ]
+    more = f" and {len(different) - 5} more" if len(different) > 5 else ""
+    return "; ".join(different[:5]) + more
+
+
 def nearest(name: str, known: typing.Iterable[str]) -> str:
     """'; did you mean ...?' or a list of what there is, to end a message with."""
     known = sorted(known)

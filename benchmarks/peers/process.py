@@ -65,6 +65,20 @@ def pin(cores: int) -> int:
     return len(os.sched_getaffinity(0))
 
 
+def machine(cores: int, device: str):
+    """The device to measure on, and its name in a title; call it before anything else of JAX.
+
+    `device`: cpu or gpu; empty is what JAX finds. On a CPU only so many cores are used (0: all).
+    """
+    cores = pin(cores)
+    import jax
+
+    if device:
+        jax.config.update("jax_platforms", {"gpu": "cuda"}.get(device, device))
+    found = jax.devices()[0]
+    return found, f"{cores} CPU cores" if found.platform == "cpu" else found.device_kind
+
+
 def cpu_seconds() -> float:
     """CPU time so far of this process and of its children, running or ended."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)

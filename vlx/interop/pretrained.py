@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
+from vlx.config import differing_shapes
 from vlx.data import Tokenizer, TokenizerConfig, build_tokenizer
 from vlx.data.augment import evaluation_resize
 from vlx.errors import UserError
@@ -71,16 +72,11 @@ def check_params(model: nn.Module, params: Mapping[str, np.ndarray], where: obje
     """Raises UserError that lists the arrays in which parameters differ from the model's."""
     wanted = {path: x.shape for path, x in parameter_shapes(model).items()}
     given = {path: tuple(x.shape) for path, x in params.items()}
-    differing = [
-        f"{path}: file {given.get(path, 'none')}, config {wanted.get(path, 'none')}"
-        for path in sorted(given.keys() | wanted.keys())
-        if given.get(path) != wanted.get(path)
-    ]
+    differing = differing_shapes(given, wanted, "file")
     if differing:
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise UserError(
             f"{where} holds another model than its config says; take both from one source. "
-            f"{'; '.join(differing[:5])}{more}."
+            f"{differing}."
         )
 
 

@@ -12,7 +12,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as policies
 
-from vlx.config import nearest
+from vlx.config import differing_shapes, nearest
 from vlx.errors import UserError
 from vlx.train.config import CheckpointConfig
 
@@ -127,16 +127,11 @@ class Checkpoints:
             saved = reader.metadata(path).item_metadata
         saved = {_name(k): tuple(x.shape) for k, x in jax.tree_util.tree_leaves_with_path(saved)}
         wanted = {_name(k): tuple(x.shape) for k, x in jax.tree_util.tree_leaves_with_path(like)}
-        differing = [
-            f"{name}: checkpoint {saved.get(name, 'none')}, config {wanted.get(name, 'none')}"
-            for name in sorted(saved.keys() | wanted.keys())
-            if saved.get(name) != wanted.get(name)
-        ]
+        differing = differing_shapes(saved, wanted, "checkpoint")
         if differing:
-            more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
             raise UserError(
                 f"The checkpoint {path.parent} is of another model or optimizer. Give another "
-                f"--workdir, or the config it was made with. {'; '.join(differing[:5])}{more}."
+                f"--workdir, or the config it was made with. {differing}."
             )
 
     def wait(self) -> None:
