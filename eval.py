@@ -18,7 +18,7 @@ from vlx import cli
 
 flags.DEFINE_string("workdir", None, "Folder of the run; with --model, of the results.")
 flags.DEFINE_string("model", "", "A trained model in place of the run's: any folder or file.")
-flags.DEFINE_string("step", "latest", "Checkpoint: a number, latest, or best (checkpoint.best).")
+flags.DEFINE_string("step", "latest", "Of a run: a number, latest, or best (checkpoint.best).")
 flags.DEFINE_string("split", "", "Split of the data; the run's data.eval_split by default.")
 flags.DEFINE_list("names", [], "Evaluators; those of the run's config by default.")
 flags.DEFINE_list("templates", [], "Prompts of zero_shot: names of lists, or text files.")
@@ -85,8 +85,11 @@ def _of_run(config):
 def _of_model(config):
     """The model at --model on the recipe's data; it has no steps."""
     from vlx import weights
+    from vlx.errors import UserError
     from vlx.subject import model_setup
 
+    if FLAGS["step"].present:
+        raise UserError(f"--step={FLAGS.step} is for runs; --model={FLAGS.model} has no steps.")
     workdir = Path(FLAGS.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     setup = model_setup(config, weights.read(Path(FLAGS.model)), workdir)

@@ -148,6 +148,9 @@ def test_eval_measures_a_model_like_the_run_that_it_is_of(finished, recipe, tmp_
     done = subprocess.run(words, env=environment(), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     flags = f"--config={recipe}", f"--workdir={tmp_path / 'out'}", "--names=zero_shot,captioning"
+    refused = call("eval.py", f"--model={model}", *flags, "--step=3")
+    assert refused.returncode == 2
+    assert "--step=3 is for runs" in refused.stderr
     done = call("eval.py", f"--model={model}", *flags)
     assert done.returncode == 0, done.stderr
     want = json.loads((finished / "evaluations" / "val-40.json").read_text())["results"]

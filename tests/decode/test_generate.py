@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vlx.decode import DecodeOptions, Ids, generate
+from vlx.errors import UserError
 from vlx.layers.stack import Compute
 from vlx.models.coca import Coca, DecoderConfig
 
@@ -139,12 +140,14 @@ def test_options_that_make_no_sense_are_refused(options, message):
 def test_a_model_that_reads_both_ways_cannot_write():
     model = Coca(small.coca(text=replace(TEXT, causal=False)))
     params = small.parameters(model, small.pixels(1), small.words(1))
-    with pytest.raises(ValueError, match="reads both ways cannot write"):
+    with pytest.raises(UserError, match="reads both ways, so it cannot write"):
         write((model, params))
 
 
 def test_texts_longer_than_the_model_reads_are_refused(writers):
-    with pytest.raises(ValueError, match="texts of 12 tokens, the model takes 11"):
+    with pytest.raises(
+        UserError, match="Texts of 12 tokens .* the model takes 11; set max_length=11"
+    ):
         write(writers("paper"), max_length=12)
     prompt = jnp.ones((IMAGES, LENGTH), jnp.int32)
     with pytest.raises(ValueError, match="leaves no room"):

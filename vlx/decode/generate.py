@@ -32,7 +32,7 @@ def generate(
     with (the start token by default); draws: uniform [max_length, B], for `method="sample"`.
     The texts are int32 [B, max_length]: start, words, end, padding.
 
-    Raises ValueError for a model that cannot write, or not so long texts.
+    Raises UserError for a model that cannot write, or not so long texts.
     """
     slots = options.max_length
     if prompt is None:

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vlx.errors import UserError
 from vlx.layers import initializers as init
 from vlx.layers.cache import CACHE, Slots
 from vlx.layers.embeddings import Tokens
@@ -99,7 +100,10 @@ class TextTransformer(nn.Module):
         """Makes room for texts of at most `length` tokens."""
         c = self.config
         if length > c.length:
-            raise ValueError(f"texts of {length} tokens, the model takes {c.length}.")
+            raise UserError(
+                f"Texts of {length} tokens cannot be written, the model takes {c.length}; set "
+                f"max_length={c.length} or less."
+            )
         self.put_variable(CACHE, "text", jnp.full((texts, length), c.pad, jnp.int32))
         self.put_variable(CACHE, "filled", jnp.zeros((), jnp.int32))
 

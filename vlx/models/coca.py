@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from vlx.errors import UserError
 from vlx.layers import initializers as init
 from vlx.layers import stack
 from vlx.layers.attention import READ, unit
@@ -165,7 +166,10 @@ class Coca(Clip):
         """
         text = self.config.text
         if not (isinstance(text, TextConfig) and text.causal):
-            raise ValueError("a text tower that reads both ways cannot write captions.")
+            raise UserError(
+                "This model's text tower reads both ways, so it cannot write captions; take one "
+                "with model.text.causal=True."
+            )
         self.put_variable(CACHE, "image", self.image(image)[1])
         self.text.init_cache(len(image) * copies, length)
 
