@@ -146,7 +146,7 @@ def test_a_model_that_reads_both_ways_cannot_write():
 
 def test_texts_longer_than_the_model_reads_are_refused(writers):
     with pytest.raises(
-        UserError, match="Texts of 12 tokens .* the model takes 11; set max_length=11"
+        UserError, match=r"Texts of 12 tokens .* the model takes 11; set max_length=11"
     ):
         write(writers("paper"), max_length=12)
     prompt = jnp.ones((IMAGES, LENGTH), jnp.int32)
