@@ -9,10 +9,12 @@ from vlx.errors import UserError
 
 CAPTIONS_FROM = ("text", "class_templates")
 CAPTION = ("random", "first")
+ABOUT = ("captions", "questions", "statements", "pairs")
 ON_ERROR = ("raise", "skip")
 _OWN = (  # what the parts of a mixture may say for themselves
     *("source", "path", "name", "file", "train_split", "eval_split"),
     *("image_column", "text_column", "label_column", "image_folder", "class_names"),
+    *("answers_column", "second_image_column", "about", "least_words"),
     *("captions_from", "templates", "caption_templates", "objects"),
 )
 RESIZE_MODES = ("shortest", "squash", "longest")
@@ -30,9 +32,11 @@ class DataConfig:
     file: str = ""  # in the folder `path`: a file or pattern; empty: found by the split's name
     train_split: str = "train"  # an empty split means all rows
     eval_split: str = "val"
-    image_column: str = ""  # empty: the first there is of `records.IMAGE`
-    text_column: str = ""  # empty: the first there is of `records.TEXT`
+    image_column: str = ""  # empty: the first there is of `columns.IMAGE`
+    text_column: str = ""  # empty: the first there is of `columns.TEXT`
     label_column: str = ""  # empty: "label", if it exists
+    answers_column: str = ""  # empty: the first there is of `columns.ANSWERS`
+    second_image_column: str = ""  # empty: the first there is of `columns.SECOND_IMAGE`
     image_folder: str = (
         ""  # relative image paths start here; empty: beside the file that lists them
     )
@@ -50,6 +54,11 @@ class DataConfig:
     on_error: str = "raise"  # at a bad record or shard; "skip": counts, logs and goes on
     max_pixels: int = 100_000_000  # a larger picture is refused before it is decoded
     objects: tuple[int, int] = (1, 6)  # shapes: fewest and most objects in a picture
+    about: str = "captions"  # shapes: or "questions", "statements", "pairs" (of pictures)
+    least_words: int = 1  # visual_genome: descriptions of fewer words are left out
+    answers: str = ""  # answers that a model knows, one a line; empty: counted, as follows
+    answer_count: int = 9  # an answer counts if it is the most common of so many questions
+    answer_split: str = ""  # whose questions are counted; empty: `train_split`
     workers: int = 0  # processes that make batches; they pay on hosts with many cores
     threads: int = 16  # in each process, but no more than it has cores; 0: none
     prefetch: int = 2  # batches that each process makes ahead; 0: made when asked for
@@ -57,6 +66,7 @@ class DataConfig:
     def __post_init__(self):
         check(self.captions_from, CAPTIONS_FROM, "data.captions_from")
         check(self.caption, CAPTION, "data.caption")
+        check(self.about, ABOUT, "data.about")
         check(self.on_error, ON_ERROR, "data.on_error")
         check(self.resize_mode, RESIZE_MODES, "data.resize_mode")
         check(self.interpolation, INTERPOLATIONS, "data.interpolation")
@@ -65,8 +75,9 @@ class DataConfig:
         for name in ("workers", "threads", "prefetch"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}={getattr(self, name)} must be 0 or more.")
-        if self.max_pixels < 1:
-            raise UserError(f"data.max_pixels={self.max_pixels} must be 1 or more.")
+        for name in ("max_pixels", "least_words", "answer_count"):
+            if getattr(self, name) < 1:
+                raise UserError(f"data.{name}={getattr(self, name)} must be 1 or more.")
         if self.templates or self.captions_from == "class_templates":
             _check_templates(self.templates, "data.templates", "the class name")
         _check_templates(self.caption_templates, "data.caption_templates", "the caption")
