@@ -1,21 +1,24 @@
-"""Records of text files that list images: JSON lines, and tables separated by commas or tabs."""
+"""Records of text files: JSON lines and tables that list images, and plain text."""
 
 import csv
 import json
 import logging
-import mmap
+from collections.abc import Iterator
 from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from vlx.data.columns import decode_text, find_columns
 from vlx.data.config import DataConfig
 from vlx.data.files import SPLIT, Files
-from vlx.data.records import Record, decode_text, find_columns
+from vlx.data.lines import Lines
+from vlx.data.records import Record
 from vlx.errors import UserError
 
 JSONL_ENDINGS = (".jsonl",)
+TEXT_ENDINGS = (".txt",)
 CSV_ENDINGS = (".csv", ".tsv")
 
 _log = logging.getLogger(__name__)
@@ -25,32 +28,18 @@ class JsonlSource:
     """One JSON object a line. Holds where lines start; reads them when asked."""
 
     def __init__(self, config: DataConfig, files: Files):
-        self._files = files.files
-        starts, numbers, file_of = [], [], []
-        for index, file in enumerate(self._files):
-            for start, number in _lines(file):
-                starts.append(start)
-                numbers.append(number)
-                file_of.append(index)
-        self._starts = np.asarray(starts, np.int64)
-        self._numbers = np.asarray(numbers, np.int32)
-        self._file_of = np.asarray(file_of, np.int32)
-        files.require_rows(len(starts))
-        rows = (self._tolerant_row(index, config.on_error) for index in range(len(starts)))
-        first = next((row for row in rows if row), {})
-        self.columns = find_columns(config, first, self._files[0])
+        self._lines = Lines(files.files)
+        files.require_rows(len(self._lines))
+        first = next(filter(None, self._tolerant_rows(config.on_error)), {})
+        self.columns = find_columns(config, first, files.files[0])
         self.class_names = self.columns.class_names
         splits = None
         if files.needs_column() and SPLIT in first:
-            rows = (self._tolerant_row(index, config.on_error) for index in range(len(starts)))
-            splits = [row.get(SPLIT) for row in rows]
-        rows = files.rows(splits)
-        if rows is not None:
-            self._starts, self._numbers = self._starts[rows], self._numbers[rows]
-            self._file_of = self._file_of[rows]
+            splits = [row.get(SPLIT) for row in self._tolerant_rows(config.on_error)]
+        self._lines.keep(files.rows(splits))
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._lines)
 
     def __getitem__(self, index: int) -> Record:
         return self.columns.record(*self._row(index))
@@ -58,40 +47,45 @@ class JsonlSource:
     def captions(self, index: int) -> tuple[str, ...]:
         return self.columns.captions(*self._row(index))
 
+    def annotation(self, index: int) -> Record:
+        return self.columns.annotation(*self._row(index))
+
     def _row(self, index: int) -> tuple[dict, str]:
-        file, start = int(self._file_of[index]), int(self._starts[index])
-        place = f"{self._files[file]} line {self._numbers[index]}"
-        content = self._open(file)
-        end = content.find(b"\n", start)
+        return parse_line(*self._lines[index])
+
+    def _tolerant_rows(self, on_error: str) -> Iterator[dict]:
+        """All rows; of a broken line, which belongs to no split, an empty one if it is allowed."""
+        for index in range(len(self._lines)):
+            try:
+                yield self._row(index)[0]
+            except UserError:
+                if on_error == "raise":
+                    raise
+                yield {}
+
+
+class TextSource:
+    """Plain text, one line a record."""
+
+    class_names = ()
+
+    def __init__(self, files: Files):
+        self._lines = Lines(files.files)
+        files.require_rows(len(self._lines))
+        files.rows(None)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> Record:
+        line, place = self._lines[index]
         try:
-            row = json.loads(content[start : end if end >= 0 else len(content)])
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{place} is no JSON: {error}.") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{place} must be a JSON object with named columns, as {{...}}.")
-        return row, place
+            return {"captions": (line.decode().strip(),), "id": place}
+        except UnicodeDecodeError as error:
+            raise UserError(f"{place} is not UTF-8: {error}.") from error
 
-    def _tolerant_row(self, index: int, on_error: str) -> dict:
-        """The row; of a broken line, which belongs to no split, an empty one if that is allowed."""
-        try:
-            return self._row(index)[0]
-        except UserError:
-            if on_error == "raise":
-                raise
-            return {}
-
-    def _open(self, file: int) -> mmap.mmap:
-        if file not in self._contents:
-            with open(self._files[file], "rb") as opened:
-                self._contents[file] = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-        return self._contents[file]
-
-    @cached_property
-    def _contents(self) -> dict[int, mmap.mmap]:
-        return {}
-
-    def __getstate__(self) -> dict:
-        return {name: value for name, value in vars(self).items() if name != "_contents"}
+    def captions(self, index: int) -> tuple[str, ...]:
+        return self[index]["captions"]
 
 
 class CsvSource:
@@ -116,6 +110,9 @@ class CsvSource:
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self.columns.captions(*self._row(index))
+
+    def annotation(self, index: int) -> Record:
+        return self.columns.annotation(*self._row(index))
 
     def _row(self, index: int) -> tuple[dict, str]:
         place = index if self._rows is None else int(self._rows[index])
@@ -142,14 +139,15 @@ class CsvSource:
         return {name: value for name, value in vars(self).items() if name not in lazy}
 
 
-def _lines(file: str):
-    """Where each line that is not blank starts, and its number, counted from 1."""
-    start = 0
-    with open(file, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.isspace():
-                yield start, number
-            start += len(line)
+def parse_line(line: bytes, place: str) -> tuple[dict, str]:
+    """The JSON object in a line, and its place."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place} is no JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise UserError(f"{place} must be a JSON object with named columns, as {{...}}.")
+    return row, place
 
 
 def _delimiter(file: str) -> str:

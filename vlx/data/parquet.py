@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vlx.data.columns import find_columns
 from vlx.data.config import DataConfig
 from vlx.data.files import SPLIT, Files
-from vlx.data.records import Record, find_columns
+from vlx.data.records import Record
 from vlx.errors import UserError
 
 ENDINGS = (".parquet",)
@@ -56,6 +57,9 @@ class ParquetSource:
     def captions(self, index: int) -> tuple[str, ...]:
         row, place = self._row(index, [self.columns.text] if self.columns.text else [])
         return self.columns.captions(row, place)
+
+    def annotation(self, index: int) -> Record:
+        return self.columns.annotation(*self._row(index, self.columns.annotations))
 
     def _row(self, index: int, names: list[str]) -> tuple[dict, str]:
         place = index if self._rows is None else int(self._rows[index])

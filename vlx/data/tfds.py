@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from vlx.data.columns import decode_text, find_columns
 from vlx.data.config import DataConfig
-from vlx.data.records import Record, decode_text, find_columns
+from vlx.data.records import Record
 from vlx.errors import UserError
 
 _DESCRIPTION = "dataset_info.json"  # in the folder of every prepared data set
@@ -48,6 +49,9 @@ class TfdsSource:
     def captions(self, index: int) -> tuple[str, ...]:
         return self.columns.captions(*self._row(index, [self.columns.text]))
 
+    def annotation(self, index: int) -> Record:
+        return self.columns.annotation(*self._row(index, self.columns.annotations))
+
     def _row(self, index: int, names: list[str]) -> tuple[dict, str]:
         file = int(np.searchsorted(self._starts, index, side="right")) - 1
         number = index - int(self._starts[file]) + self._firsts[file]
@@ -57,7 +61,7 @@ class TfdsSource:
         except Exception as error:  # readers and parsers raise whatever they stumble over
             raise UserError(f"{place} cannot be read: {error}.") from error
         row = {name: _look_up(example, name) for name in names if name}
-        for name in {self.columns.text, self.columns.label} & row.keys():
+        for name in set(self.columns.annotations) & row.keys():
             row[name] = decode_text(row[name], place, name)
         return row, place
 

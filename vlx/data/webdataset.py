@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from vlx.data.columns import Columns, decode_text, find_columns
 from vlx.data.config import DataConfig
 from vlx.data.files import Files
-from vlx.data.records import Columns, Record, decode_text, find_columns
+from vlx.data.records import Record
 from vlx.data.tar import KINDS, Index, read_index
 from vlx.errors import UserError
 
@@ -53,6 +54,10 @@ class WebDatasetSource:
         kinds = [kind for kind in self._kinds if kind in (_TEXT, _JSON)]
         return self.columns.captions(*self._row(index, kinds))
 
+    def annotation(self, index: int) -> Record:
+        kinds = [kind for kind in self._kinds if kind != _IMAGE]
+        return self.columns.annotation(*self._row(index, kinds))
+
     def _row(self, index: int, kinds: list[int]) -> tuple[dict, str]:
         shard = int(np.searchsorted(self._ends, index, side="right"))
         record = index - int(self._ends[shard - 1] if shard else 0)
@@ -91,7 +96,7 @@ class WebDatasetSource:
 
     def _needed(self) -> list[int]:
         """The kinds of members that a record is made of."""
-        used = {self.columns.text, self.columns.label} - {""}
+        used = {*self.columns.names[1:]}
         members = [kind for kind, name in _COLUMN.items() if name in used]
         keys = [_JSON] if used - set(_COLUMN.values()) else []
         return [_IMAGE, *members, *keys]
