@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vlx.data.annotated.statements import nlvr2_sentence
 from vlx.errors import UserError
 from vlx.evaluate.answers import (
     by_kind,
-    nlvr2_sentence,
     true_false,
     vocabulary_score,
     vqa_accuracy,
@@ -83,7 +83,7 @@ def test_a_vocabulary_scores_what_it_gives_the_chosen_answer():
 
 def test_consistent_are_sentences_right_everywhere():
     examples = lines("nlvr2.jsonl")
-    sentence = [nlvr2_sentence(example["identifier"]) for example in examples]
+    sentence = [nlvr2_sentence(example["identifier"], "here") for example in examples]
     assert len(set(sentence)) == len({example["sentence"] for example in examples}) == 3
     label = np.array([example["label"] == "True" for example in examples])
     predicted = label.copy()

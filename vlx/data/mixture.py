@@ -12,7 +12,7 @@ from math import gcd, lcm
 import numpy as np
 
 from vlx.data.order import TrainingOrder
-from vlx.data.records import Record, Source, tokenizer_texts
+from vlx.data.records import Record, Source, annotation, answer_names, tokenizer_texts
 
 LONGEST = 1_000_000  # places after which the parts' order repeats; shares are exact to one of it
 
@@ -28,16 +28,19 @@ class MixtureSource:
         self._starts = np.cumsum([0] + [len(source) for source in sources])
         first = sources[0].class_names
         self.class_names = first if all(s.class_names == first for s in sources) else ()
+        names = [answer_names(source) for source in sources]
+        known = dict.fromkeys(name for part in names for name in part)
+        self.answer_names = tuple(known) if all(names) else ()
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> Record:
         source, index = self._find(index)
-        record = source[index]
-        if not self.class_names:
-            record.pop("label", None)
-        return record
+        return self._comparable(source[index])
+
+    def annotation(self, index: int) -> Record:
+        return self._comparable(annotation(*self._find(index)))
 
     def captions(self, index: int) -> tuple[str, ...]:
         return tokenizer_texts(*self._find(index))
@@ -48,6 +51,11 @@ class MixtureSource:
             for part, source in enumerate(self._sources)
         ]
         return MixtureOrder(tuple(orders), self._starts, *interleave(self._weights))
+
+    def _comparable(self, record: Record) -> Record:
+        if not self.class_names:
+            record.pop("label", None)
+        return record
 
     def _find(self, index: int) -> tuple[Source, int]:
         part = int(np.searchsorted(self._starts, index, side="right")) - 1

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from vlx.data.records import Record, Source, tokenizer_texts
+from vlx.data.records import Record, Source, annotation, answer_names, tokenizer_texts
 from vlx.errors import UserError
 
 NAMED = 20  # bad records that the log names
@@ -45,10 +45,11 @@ def first_good(make: Callable[[int], T]) -> tuple[T, tuple[str, ...]]:
 
 
 class TolerantSource:
-    """The records of `source`; to a tokenizer, a record that cannot be read has no captions."""
+    """The records of `source`; of one that cannot be read, nothing is known without its pixels."""
 
     def __init__(self, source: Source):
         self.class_names = source.class_names
+        self.answer_names = answer_names(source)
         self._source = source
         self._skips = SkipLog()
 
@@ -64,3 +65,10 @@ class TolerantSource:
         except UserError as error:
             self._skips.add([str(error)])
             return ()
+
+    def annotation(self, index: int) -> Record:
+        try:
+            return annotation(self._source, index)
+        except UserError as error:
+            self._skips.add([str(error)])
+            return {}

@@ -3,10 +3,26 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from vlx.data.annotated import (
+    coco_captions_source,
+    flickr30k_source,
+    karpathy_source,
+    nlvr2_source,
+    nlvr_source,
+    visual_genome_source,
+    vqa_source,
+)
 from vlx.data.choose import choose
 from vlx.data.config import DataConfig
 from vlx.data.files import find_files
-from vlx.data.listing import CSV_ENDINGS, JSONL_ENDINGS, CsvSource, JsonlSource
+from vlx.data.listing import (
+    CSV_ENDINGS,
+    JSONL_ENDINGS,
+    TEXT_ENDINGS,
+    CsvSource,
+    JsonlSource,
+    TextSource,
+)
 from vlx.data.mixture import MixtureSource
 from vlx.data.parquet import ENDINGS as PARQUET_ENDINGS
 from vlx.data.parquet import ParquetSource
@@ -81,6 +97,10 @@ def _csv(config: DataConfig, split: str, size: int) -> Source:
     return CsvSource(config, find_files(config, split, CSV_ENDINGS))
 
 
+def _text(config: DataConfig, split: str, size: int) -> Source:
+    return TextSource(find_files(config, split, TEXT_ENDINGS))
+
+
 def _webdataset(config: DataConfig, split: str, size: int) -> Source:
     return WebDatasetSource(config, find_files(config, split, TAR_ENDINGS))
 
@@ -92,9 +112,11 @@ def _tfds(config: DataConfig, split: str, size: int) -> Source:
 
 
 def _shapes(config: DataConfig, split: str, size: int) -> Source:
-    from vlx.data.shapes import ShapesSource
+    from vlx.data.shapes import ShapesSource, ShapesTextSource
 
-    return ShapesSource(split=split, size=size, objects=config.objects)
+    if config.about == "captions":
+        return ShapesSource(split=split, size=size, objects=config.objects)
+    return ShapesTextSource(config.about, split, size, config.objects)
 
 
 SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
@@ -103,5 +125,13 @@ SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
     "tfds": _tfds,
     "jsonl": _jsonl,
     "csv": _csv,
+    "text": _text,
+    "vqa_v2": vqa_source,
+    "nlvr": nlvr_source,
+    "nlvr2": nlvr2_source,
+    "karpathy": karpathy_source,
+    "coco_captions": coco_captions_source,
+    "flickr30k": flickr30k_source,
+    "visual_genome": visual_genome_source,
     "shapes": _shapes,
 }

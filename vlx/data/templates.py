@@ -1,6 +1,6 @@
 """Captions written into templates: class names, or the captions that there are."""
 
-from vlx.data.records import Record, Source, tokenizer_texts
+from vlx.data.records import Record, Source, annotation, answer_names, tokenizer_texts
 from vlx.errors import UserError
 
 
@@ -21,17 +21,22 @@ class TemplateSource:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
-        record = self._source[index]
+        return self._written(self._source[index], index)
+
+    def annotation(self, index: int) -> Record:
+        return self._written(annotation(self._source, index), index)
+
+    def captions(self, index: int) -> tuple[str, ...]:
+        """Those of class `index` modulo the classes: a tokenizer needs each class, no image."""
+        return self._captions(index % len(self.class_names))
+
+    def _written(self, record: Record, index: int) -> Record:
         label, place = record["label"], record.get("id", f"record {index}")
         if not 0 <= label < len(self.class_names):
             raise UserError(
                 f"{place}: label {label} has no class name; there are {len(self.class_names)}."
             )
         return {**record, "captions": self._captions(label)}
-
-    def captions(self, index: int) -> tuple[str, ...]:
-        """Those of class `index` modulo the classes: a tokenizer needs each class, no image."""
-        return self._captions(index % len(self.class_names))
 
     def _captions(self, label: int) -> tuple[str, ...]:
         return tuple(t.replace("{}", self.class_names[label]) for t in self._templates)
@@ -42,6 +47,7 @@ class CaptionTemplateSource:
 
     def __init__(self, source: Source, templates: tuple[str, ...]):
         self.class_names = source.class_names
+        self.answer_names = answer_names(source)
         self._source = source
         self._templates = templates
 
@@ -49,7 +55,12 @@ class CaptionTemplateSource:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
-        record = self._source[index]
+        return self._written(self._source[index])
+
+    def annotation(self, index: int) -> Record:
+        return self._written(annotation(self._source, index))
+
+    def _written(self, record: Record) -> Record:
         return {**record, "captions": _fill(self._templates, record["captions"])}
 
     def captions(self, index: int) -> tuple[str, ...]:

@@ -72,9 +72,3 @@ def true_false(
     _, index = np.unique(np.asarray(sentence), return_inverse=True)
     wrong = np.bincount(index, weights=~right)
     return {"accuracy": float(np.mean(right)), "consistency": float(np.mean(wrong == 0))}
-
-
-def nlvr2_sentence(identifier: str) -> str:
-    """What examples of one sentence share: SPLIT-SET-PAIR-SENTENCE without the pair."""
-    split, group, _, sentence = identifier.split("-")
-    return f"{split}-{group}-{sentence}"

@@ -2,6 +2,7 @@
 
 from vlx.data.shapes.scene import Object, Scene, sample_scene
 from vlx.data.shapes.source import FIELDS, ShapesPairSource, ShapesSource
+from vlx.data.shapes.texts import ShapesTextSource
 from vlx.data.shapes.vocabulary import (
     ANSWERS,
     CLASS_NAMES,
@@ -27,5 +28,6 @@ __all__ = [
     "Scene",
     "ShapesPairSource",
     "ShapesSource",
+    "ShapesTextSource",
     "sample_scene",
 ]
