@@ -11,11 +11,13 @@ from golden_checks import (
     coca_models,
     coca_training,
     metrics,
+    vlmo_answers,
 )
 
 COCA = coca_generation.CHECKS | coca_losses.CHECKS | coca_models.CHECKS | coca_training.CHECKS
 COCA |= coca_evaluation.CHECKS
 CHECKS = {("coca", kind): check for kind, check in COCA.items()}
 CHECKS |= {("metrics", kind): check for kind, check in metrics.CHECKS.items()}
+CHECKS |= {("vlmo", kind): check for kind, check in vlmo_answers.CHECKS.items()}
 
 PENDING: dict[tuple[str, str], str] = {}  # (system, kind) -> why it cannot be checked yet

@@ -1,5 +1,6 @@
 """Records to batches: sources, decoding, augmentation, tokenizers, loading."""
 
+from vlx.data.answer_vocabulary import Answers, build_answers
 from vlx.data.batch import Batch, pad
 from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.loader import Batches, evaluation_batches, train_batches
@@ -12,6 +13,7 @@ from vlx.data.tokenizers import TOKENIZERS, Tokenizer, build_tokenizer
 __all__ = [
     "SOURCES",
     "TOKENIZERS",
+    "Answers",
     "Batch",
     "Batches",
     "DataConfig",
@@ -22,6 +24,7 @@ __all__ = [
     "Tokenizer",
     "TokenizerConfig",
     "TrainTransform",
+    "build_answers",
     "build_source",
     "build_tokenizer",
     "build_transforms",

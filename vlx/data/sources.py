@@ -12,6 +12,7 @@ from vlx.data.annotated import (
     visual_genome_source,
     vqa_source,
 )
+from vlx.data.answer_vocabulary import Answers, answerable
 from vlx.data.choose import choose
 from vlx.data.config import DataConfig
 from vlx.data.files import find_files
@@ -34,16 +35,22 @@ from vlx.data.webdataset import WebDatasetSource
 from vlx.errors import UserError
 
 
-def build_source(config: DataConfig, split: str, size: int = 64) -> Source:
-    """The records of `split`; a source that draws its pictures draws them `size` wide and high."""
+def build_source(
+    config: DataConfig, split: str, size: int = 64, answers: Answers | None = None
+) -> Source:
+    """The records of `split`; a source that draws its pictures draws them `size` wide and high.
+
+    Without questions that none of the `answers` answers.
+    """
     if config.mixture:
-        return _mixture(config, split, size)
+        return _mixture(config, split, size, answers)
     source = choose(SOURCES, config.source, "data.source")(config, split, size)
     if config.captions_from == "class_templates":
         source = TemplateSource(source, config.templates)
     if config.caption_templates != ("{}",):
         source = CaptionTemplateSource(source, config.caption_templates)
-    return TolerantSource(source) if config.on_error == "skip" else source
+    source = TolerantSource(source) if config.on_error == "skip" else source
+    return answerable(source, answers, split) if answers else source
 
 
 def classification_source(config: DataConfig, split: str, size: int = 64) -> Source:
@@ -69,13 +76,13 @@ def retrieval_source(config: DataConfig, split: str, size: int = 64) -> Source:
     return build_source(replace(config, **first, mixture=parts), split, size)
 
 
-def _mixture(config: DataConfig, split: str, size: int) -> MixtureSource:
+def _mixture(config: DataConfig, split: str, size: int, answers: Answers | None) -> MixtureSource:
     sources, weights = [], []
     for number, part in enumerate(config.parts):
         if split != config.train_split and not part.evaluate:
             continue
         try:
-            sources.append(build_source(part.config, part.split(split, config), size))
+            sources.append(build_source(part.config, part.split(split, config), size, answers))
         except UserError as error:
             hint = "" if split == config.train_split else " evaluate=False leaves this part out."
             raise UserError(f"data.mixture[{number}]: {error}{hint}") from error

@@ -10,10 +10,12 @@ import jax
 import numpy as np
 
 from vlx.data import (
+    Answers,
     EvalTransform,
     Source,
     Tokenizer,
     TrainTransform,
+    build_answers,
     build_source,
     build_tokenizer,
     build_transforms,
@@ -203,7 +205,8 @@ class Setup:
         return self.task.image_size
 
     def source(self, split: str) -> Source:
-        return build_source(self.config.data, split, self.image_size[0])
+        """Without questions that no answer of the run's fits."""
+        return build_source(self.config.data, split, self.image_size[0], self.answers)
 
     @cached_property
     def train_source(self) -> Source:
@@ -216,9 +219,22 @@ class Setup:
         return build_tokenizer(self.config.tokenizer, folder, lambda: self.train_source)
 
     @cached_property
+    def answers(self) -> Answers | None:
+        """Kept in the run's folder from the first time on; None if the task asks for none."""
+        data, size = self.config.data, self.image_size[0]
+        if "answer_scores" not in self.task.fields:
+            return None
+        return build_answers(data, str(self.workdir), lambda split: build_source(data, split, size))
+
+    @cached_property
     def transforms(self) -> tuple[TrainTransform, EvalTransform]:
         c = self.config
-        return build_transforms(c.data, c.tokenizer, self.tokenizer, self.image_size)
+        return build_transforms(
+            *(c.data, c.tokenizer, self.tokenizer, self.image_size),
+            fields=self.task.fields,
+            grid=getattr(self.task, "grid", None),
+            answers=self.answers,
+        )
 
 
 def resolved(config: RunConfig) -> RunConfig:

@@ -93,5 +93,5 @@ def test_copies_stay_when_the_originals_go(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write the tokenizer to .*file/a\.txt: .*"):
+    with pytest.raises(UserError, match=r"cannot write .*file/a\.txt: .*"):
         write(str(tmp_path / "file" / "a.txt"), b"")

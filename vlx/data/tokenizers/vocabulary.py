@@ -66,7 +66,7 @@ def write(path: str, content: bytes) -> None:
             file.write(content)
         os.replace(draft, path)
     except OSError as error:
-        raise UserError(f"cannot write the tokenizer to {path}: {error}.") from error
+        raise UserError(f"cannot write {path}: {error}.") from error
 
 
 def _in_folder(published: Published, folder: str) -> Files:
