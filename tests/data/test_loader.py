@@ -15,6 +15,7 @@ from vlx.data import (
     evaluation_batches,
     train_batches,
 )
+from vlx.data.fields import Wanted
 from vlx.data.order import TrainingOrder
 from vlx.data.tokenizers import train_sentencepiece
 from vlx.errors import UserError
@@ -38,7 +39,8 @@ def tokenizer(tmp_path_factory, source):
 
 @pytest.fixture
 def transform(tokenizer, config):
-    return TrainTransform(7, tokenizer, 31, replace(config, flip=True, crop_scale=(0.2, 1.0)))
+    config = replace(config, flip=True, crop_scale=(0.2, 1.0))
+    return TrainTransform(7, tokenizer, 31, config, Wanted((*Wanted.fields, "label")))
 
 
 def number(record, rng=None):

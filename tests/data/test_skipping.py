@@ -17,6 +17,7 @@ from vlx.data import (
     train_batches,
 )
 from vlx.data.config import TokenizerConfig
+from vlx.data.fields import Wanted
 from vlx.data.skipping import NAMED
 from vlx.data.tokenizers import train_sentencepiece
 from vlx.errors import UserError
@@ -48,7 +49,7 @@ def tokenizer(tmp_path):
 
 @pytest.fixture
 def transform(tokenizer, config):
-    return TrainTransform(7, tokenizer, 31, config)
+    return TrainTransform(7, tokenizer, 31, config, Wanted((*Wanted.fields, "label")))
 
 
 def take(config, transform, count=6, **options):

@@ -11,21 +11,12 @@ from PIL import Image
 Size = int | tuple[int, int]
 Box = tuple[int, int, int, int]  # top, left, height, width
 
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 _TRIES = 10  # then a central crop, as torchvision
-
-
-def random_resized_crop(
-    image: np.ndarray,
-    size: Size,
-    rng: np.random.Generator,
-    scale: tuple[float, float] = (0.9, 1.0),
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-    interpolation: str = "bicubic",
-) -> np.ndarray:
-    """A random part of the image in the wanted size: uint8 [H, W, 3] -> [S, S, 3]."""
-    box = draw_box(image.shape[0], image.shape[1], rng, scale, ratio)
-    return crop_and_resize(image, box, size, interpolation)
 
 
 def draw_box(
@@ -54,11 +45,6 @@ def crop_and_resize(
     return _pixels(_resize(_picture(image[top : top + h, left : left + w]), size, interpolation))
 
 
-def flip(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The image or its mirror image, each with probability 1/2."""
-    return image[:, ::-1] if rng.random() < 0.5 else image
-
-
 def evaluation_resize(
     image: np.ndarray,
     size: Size,
@@ -69,7 +55,8 @@ def evaluation_resize(
     """The image in the wanted size without chance: uint8 [H, W, 1, 3 or 4] -> [S, S, 3].
 
     shortest: covers the square, the rest is cut off. squash: sides change independently.
-    longest: fits into the square, the rest is `fill`.
+    longest: fits into the square, the rest is `fill`. pixelbert: keeps its shape, about S on the
+    shorter side, so that sizes differ and batches cannot be made of it.
     Colours become RGB after the resize, which weighs them by alpha where there is alpha.
     """
     if not isinstance(size, int) and size[0] == size[1]:
@@ -101,7 +88,22 @@ def _longest(image: Image.Image, size: Size, interpolation: str, fill: int) -> I
     return _central(_resize(image, inner, interpolation), size, fill)
 
 
-_MODES = {"shortest": _shortest, "squash": _squash, "longest": _longest}
+def _pixelbert(image: Image.Image, size: Size, interpolation: str, fill: int) -> Image.Image:
+    """Sides in whole patches of 32, the longer at most 1333 / 800 of the wanted shorter one."""
+    factor = size / min(image.size)
+    longest = int(1333 / 800 * size)
+    sides = [side * factor for side in image.size]
+    limit = min(1.0, longest / max(sides))
+    width, height = (max(32, int(side * limit + 0.5) // 32 * 32) for side in sides)
+    return _resize(image, (height, width), interpolation)
+
+
+_MODES = {
+    "shortest": _shortest,
+    "squash": _squash,
+    "longest": _longest,
+    "pixelbert": _pixelbert,
+}
 
 
 def _central(image: Image.Image, size: Size, fill: int) -> Image.Image:

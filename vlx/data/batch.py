@@ -1,14 +1,24 @@
 """Batch fields: the one place that says their names, shapes and dtypes.
 
-Letters: B batch, T text, H and W pixels, N captions or boxes of an image (padded).
+Letters: B batch, T text, H and W pixels, Z pixels of a second view, P patches, A answers,
+N captions or boxes of an image (padded).
 
-| field        | dtype   | shape        | meaning                                                |
-|--------------|---------|--------------|--------------------------------------------------------|
-| image        | uint8   | [B, H, W, 3] | RGB; the device normalises                             |
-| text         | int32   | [B, T]       | start, pieces, end, padding                            |
-| text_mask    | bool    | [B, T]       | true where a token stands, start and end included      |
-| weight       | float32 | [B]          | 1 for an example, 0 for padding                        |
-| label        | int32   | [B]          | class; only where the data have labels                 |
+| field          | dtype   | shape        | meaning                                                |
+|----------------|---------|--------------|--------------------------------------------------------|
+| image          | uint8   | [B, H, W, 3] | RGB; the device normalises                             |
+| text           | int32   | [B, T]       | start, pieces, end, padding                            |
+| text_mask      | bool    | [B, T]       | true where a token stands, start and end included      |
+| weight         | float32 | [B]          | 1 for an example, 0 for padding                        |
+| label          | int32   | [B]          | class; statements: 1 true, 0 false                     |
+| second_image   | uint8   | [B, H, W, 3] | of records of two pictures                             |
+| target_image   | uint8   | [B, Z, Z, 3] | what `image` shows, for a visual tokenizer             |
+| masked_text    | int32   | [B, T]       | `text` with some tokens masked or replaced             |
+| masked         | bool    | [B, T]       | true where a token of `text` is to be predicted        |
+| patch_mask     | bool    | [B, P]       | true for hidden patches, row after row                 |
+| answer_scores  | float32 | [B, A]       | what each known answer is worth, 0 to 1                |
+
+Training batches have the fields that their task names and `weight`; evaluation adds `label` where
+the data have one.
 
 Where an evaluation asks for all captions of an image:
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from vlx.data.choose import check
+from vlx.data.masks import PatchMaskConfig, TextMaskConfig
+from vlx.data.random_augment import AUGMENTATIONS
 from vlx.errors import UserError
 
 CAPTIONS_FROM = ("text", "class_templates")
@@ -49,6 +51,13 @@ class DataConfig:
     crop_scale: tuple[float, float] = (0.9, 1.0)  # area of the training crop, of the whole image
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # its width / height before the resize
     flip: bool = False  # mirror half of the images; wrong where captions say left or right
+    augment: str = ""  # random operations in training: "randaugment" or "pixelbert"
+    augment_count: int = 2  # operations that are drawn for an image
+    augment_level: float = 7.0  # how much of each: of 10, pixelbert of 30
+    jitter: float = 0.0  # brightness, contrast and saturation change by at most this share
+    target_size: int = 0  # side of the second view, for visual tokenizers; 0: none
+    text_mask: TextMaskConfig = TextMaskConfig()  # for tasks that predict words
+    patch_mask: PatchMaskConfig = PatchMaskConfig()  # for tasks that predict patches
     resize_mode: str = "shortest"  # evaluation: "shortest", "squash" or "longest"
     interpolation: str = "bicubic"  # or "bilinear"
     on_error: str = "raise"  # at a bad record or shard; "skip": counts, logs and goes on
@@ -72,7 +81,14 @@ class DataConfig:
         check(self.interpolation, INTERPOLATIONS, "data.interpolation")
         _check_range(self.crop_scale, "data.crop_scale", 1.0)
         _check_range(self.crop_ratio, "data.crop_ratio", float("inf"))
-        for name in ("workers", "threads", "prefetch"):
+        if self.augment:
+            check(self.augment, AUGMENTATIONS, "data.augment")
+            most = AUGMENTATIONS[self.augment].levels
+            if not 0 <= self.augment_level <= most:
+                raise UserError(f"data.augment_level={self.augment_level} must be 0 to {most}.")
+        if not 0 <= self.jitter < float("inf"):
+            raise UserError(f"data.jitter={self.jitter} must be 0 or more; papers have 0.4.")
+        for name in ("workers", "threads", "prefetch", "augment_count", "target_size"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}={getattr(self, name)} must be 0 or more.")
         for name in ("max_pixels", "least_words", "answer_count"):

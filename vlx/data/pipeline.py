@@ -1,47 +1,62 @@
 """One record to one example: what training draws by chance, and what evaluation does instead.
 
-Letters: S side of the image, T text length.
+Letters: S side of the image, N captions, T text length.
 """
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from vlx.data.augment import Size, evaluation_resize, flip, random_resized_crop
+from vlx.data.augment import Size, evaluation_resize
 from vlx.data.batch import Example
 from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.decode import decode
+from vlx.data.fields import PICTURE, TEXT, Answers, Wanted, given, other_fields, text_fields
 from vlx.data.records import Record
 from vlx.data.tokenizers import Tokenizer
+from vlx.data.views import TARGET_INTERPOLATION, training_views
 
 
 @dataclass(frozen=True)
 class TrainTransform:
-    """image uint8 [S, S, 3], text int32 [T], text_mask bool [T], weight 1, label if there is one.
+    """The wanted fields, and no others; see `vlx/data/batch.py`.
 
-    Every choice is drawn from the given generator, in this order: caption, crop, flip.
+    Every choice is drawn from the given generator, in this order: caption, image (crop, mirroring,
+    colours, augmentation), second image, words to mask, patches to mask.
     """
 
     size: Size
     tokenizer: Tokenizer
     length: int
     config: DataConfig
+    wanted: Wanted = Wanted()
 
     def __call__(self, record: Record, rng: np.random.Generator) -> Example:
-        c = self.config
-        captions = record["captions"]
-        caption = captions[rng.integers(len(captions))] if c.caption == "random" else captions[0]
-        image = random_resized_crop(
-            _pixels(record, c), self.size, rng, c.crop_scale, c.crop_ratio, c.interpolation
-        )
-        image = flip(image, rng) if c.flip else image
-        return _example(record, image, self.tokenizer, caption, self.length)
+        c, wanted = self.config, self.wanted
+        example: Example = {}
+        if wanted.any(TEXT):
+            captions = given(record, "captions")
+            drawn = rng.integers(len(captions)) if c.caption == "random" else 0
+            ids = self.tokenizer.encode(captions[drawn], self.length)
+        if wanted.any(PICTURE):
+            views = training_views(_pixels(record, "image", c), self.size, c, rng)
+            example |= zip(("image", "target_image"), views, strict=False)
+        if "second_image" in wanted.fields:
+            second = _pixels(record, "second_image", c)
+            example["second_image"] = training_views(second, self.size, c, rng)[0]
+        if wanted.any(TEXT):
+            example |= text_fields(ids, wanted, self.tokenizer, c.text_mask, rng)
+        example |= other_fields(record, wanted, c, rng)
+        return _chosen(example, wanted)
 
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """The same fields without chance: the first caption, and the image resized and cut.
+    """The wanted fields without chance: the first caption, and images resized and cut.
 
+    A label comes along where the record has one, and labels that it has not are left out. What is
+    masked depends on the record's id alone.
     With `captions` = N also captions int32 [N, T], the first N, and caption_weight [N].
     """
 
@@ -50,13 +65,32 @@ class EvalTransform:
     length: int
     config: DataConfig
     captions: int = 0
+    wanted: Wanted = Wanted()
 
     def __call__(self, record: Record) -> Example:
-        c = self.config
-        image = evaluation_resize(_pixels(record, c), self.size, c.resize_mode, c.interpolation)
-        captions = record["captions"]
-        example = _example(record, image, self.tokenizer, captions[0], self.length)
-        return example | self._several(captions) if self.captions else example
+        c, wanted = self.config, self.wanted.labels_of(record)
+        rng = np.random.default_rng(zlib.crc32(str(record.get("id")).encode()))
+        example: Example = {}
+        if wanted.any(PICTURE):
+            pixels = _pixels(record, "image", c)
+            example["image"] = self._resized(pixels, self.size, c.interpolation)
+            if c.target_size:
+                target = self._resized(pixels, c.target_size, TARGET_INTERPOLATION)
+                example["target_image"] = target
+        if "second_image" in wanted.fields:
+            second = _pixels(record, "second_image", c)
+            example["second_image"] = self._resized(second, self.size, c.interpolation)
+        if wanted.any(TEXT):
+            ids = self.tokenizer.encode(given(record, "captions")[0], self.length)
+            example |= text_fields(ids, wanted, self.tokenizer, c.text_mask, rng)
+        example |= other_fields(record, wanted, c, rng)
+        example = _chosen(example, wanted)
+        if "label" in record:
+            example["label"] = np.int32(record["label"])
+        return example | self._several(given(record, "captions")) if self.captions else example
+
+    def _resized(self, pixels: np.ndarray, size: Size, interpolation: str) -> np.ndarray:
+        return evaluation_resize(pixels, size, self.config.resize_mode, interpolation)
 
     def _several(self, captions: tuple[str, ...]) -> Example:
         """Ids of the first captions; missing ones are padding alone, and have weight 0."""
@@ -68,28 +102,29 @@ class EvalTransform:
 
 
 def build_transforms(
-    config: DataConfig, tokenizer_config: TokenizerConfig, tokenizer: Tokenizer, size: Size
+    config: DataConfig,
+    tokenizer_config: TokenizerConfig,
+    tokenizer: Tokenizer,
+    size: Size,
+    fields: tuple[str, ...] = Wanted.fields,
+    grid: tuple[int, int] | None = None,
+    answers: Answers | None = None,
 ) -> tuple[TrainTransform, EvalTransform]:
-    """The transforms of a run."""
+    """The transforms of a run whose task reads `fields`.
+
+    grid: rows and columns of patches, for patch_mask. answers: for answer_scores.
+    Raises UserError for what settings and tokenizer cannot give.
+    """
+    wanted = Wanted(tuple(fields), grid, answers)
+    wanted.check(config, tokenizer)
     arguments = (size, tokenizer, tokenizer_config.length, config)
-    return TrainTransform(*arguments), EvalTransform(*arguments)
+    return TrainTransform(*arguments, wanted), EvalTransform(*arguments, wanted=wanted)
 
 
-def _pixels(record: Record, config: DataConfig) -> np.ndarray:
-    image = record["image"]
+def _chosen(example: Example, wanted: Wanted) -> Example:
+    return {name: example[name] for name in dict.fromkeys((*wanted.fields, "weight"))}
+
+
+def _pixels(record: Record, key: str, config: DataConfig) -> np.ndarray:
+    image = given(record, key)
     return decode(image, config.max_pixels) if isinstance(image, bytes) else image
-
-
-def _example(
-    record: Record, image: np.ndarray, tokenizer: Tokenizer, caption: str, length: int
-) -> Example:
-    text = tokenizer.encode(caption, length)
-    example = {
-        "image": image,
-        "text": text,
-        "text_mask": text != tokenizer.pad,
-        "weight": np.float32(1),
-    }
-    if "label" in record:
-        example["label"] = np.int32(record["label"])
-    return example

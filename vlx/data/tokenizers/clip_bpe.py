@@ -73,6 +73,13 @@ class ClipTokenizer:
     def end(self) -> int:
         return self._model.token_to_id(END)
 
+    @property
+    def mask(self) -> int:
+        raise UserError(
+            "tokenizer.name='clip_bpe' has no mask token, which tasks that predict words need; "
+            "take 'wordpiece', 'roberta_bpe' or 'sentencepiece'."
+        )
+
     def pieces(self, text: str) -> list[int]:
         """Ids of the text alone."""
         ids = []

@@ -10,18 +10,27 @@ import numpy as np
 
 
 class Tokenizer(Protocol):
-    """What models and data ask of a tokenizer; it can be pickled, for processes to share."""
+    """What models and data ask of a tokenizer; it can be pickled, for processes to share.
+
+    A vocabulary without a mask token raises UserError when `mask` is read, and need not have what
+    stands beside it.
+    """
 
     vocab_size: int
     pad: int
     start: int
     end: int
+    mask: int  # stands for a token that is to be predicted
+    specials: tuple[int, ...]  # ids that are no part of any word: the four above and the unknown
 
     def encode(self, text: str, length: int) -> np.ndarray:
         """Ids, int32 [T]: start, pieces, end, padding; too long a text loses its last pieces."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids up to the first end."""
+
+    def continues(self, ids: np.ndarray) -> np.ndarray:
+        """True for ids that go on with the word before them, bool, shaped as `ids`."""
 
 
 def frame(tokenizer: Tokenizer, pieces: Sequence[int], length: int) -> np.ndarray:

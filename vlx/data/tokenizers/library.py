@@ -30,6 +30,11 @@ class LibraryTokenizer:
     UNKNOWN: ClassVar[str]
     MASK: ClassVar[str]
 
+    @staticmethod
+    def goes_on(piece: str) -> bool:
+        """Whether a piece, as the vocabulary spells it, continues a word."""
+        raise NotImplementedError
+
     def assemble(self) -> Tokenizer:
         """The library's tokenizer from files that are not `tokenizer.json`."""
         raise NotImplementedError
@@ -75,6 +80,27 @@ class LibraryTokenizer:
     @property
     def end(self) -> int:
         return self._tokenizer.token_to_id(self.END)
+
+    @property
+    def mask(self) -> int:
+        return self._tokenizer.token_to_id(self.MASK)
+
+    @cached_property
+    def specials(self) -> tuple[int, ...]:
+        names = (self.PAD, self.START, self.END, self.MASK, self.UNKNOWN)
+        return tuple(map(self._tokenizer.token_to_id, names))
+
+    @cached_property
+    def _goes_on(self) -> np.ndarray:
+        """By id."""
+        vocabulary = self._tokenizer.get_vocab()
+        result = np.zeros(max(vocabulary.values()) + 1, bool)
+        for piece, number in vocabulary.items():
+            result[number] = number not in self.specials and self.goes_on(piece)
+        return result
+
+    def continues(self, ids: np.ndarray) -> np.ndarray:
+        return self._goes_on[ids]
 
     def pieces(self, text: str) -> list[int]:
         """Ids of the text alone."""

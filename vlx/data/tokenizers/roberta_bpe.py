@@ -8,6 +8,7 @@ from vlx.data.tokenizers.library import SERIALISED, LibraryTokenizer
 from vlx.data.tokenizers.vocabulary import Published
 
 MERGES = "merges.txt"
+SPACE = "\u0120"  # how pieces spell the space before a word; punctuation has none, and goes on
 PUBLISHED = Published(
     sets=((SERIALISED,), ("vocab.json", MERGES)),
     repositories=("FacebookAI/roberta-base", "roberta-base"),
@@ -19,6 +20,10 @@ class RobertaTokenizer(LibraryTokenizer):
     """`vocab.json` with `merges.txt` beside it, or a `tokenizer.json` of this kind."""
 
     PAD, START, END, UNKNOWN, MASK = "<pad>", "<s>", "</s>", "<unk>", "<mask>"
+
+    @staticmethod
+    def goes_on(piece: str) -> bool:
+        return not piece.startswith(SPACE)
 
     def assemble(self) -> Tokenizer:
         merges = os.path.join(os.path.dirname(self.path), MERGES)

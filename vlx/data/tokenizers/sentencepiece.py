@@ -20,6 +20,8 @@ from vlx.errors import UserError
 
 MODEL = "sentencepiece.model"  # in the folder of a run
 PAD, START, END, UNKNOWN = range(4)  # the ids of tokenizers that are trained here
+MASK = "[MASK]"  # a piece that no text yields
+SPACE = "\u2581"  # how pieces spell the space before a word; punctuation has none, and goes on
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +69,31 @@ class SentencePieceTokenizer:
     def end(self) -> int:
         return self._processor.eos_id()
 
+    @property
+    def mask(self) -> int:
+        mask = self._processor.piece_to_id(MASK)
+        if mask == self._processor.unk_id():
+            raise UserError(
+                f"{self.path} has no piece {MASK}, which tasks that predict words need; leave "
+                "tokenizer.path empty and begin in a new folder to train one that has."
+            )
+        return mask
+
+    @cached_property
+    def specials(self) -> tuple[int, ...]:
+        return (self.pad, self.start, self.end, self.mask, self._processor.unk_id())
+
+    @cached_property
+    def _goes_on(self) -> np.ndarray:
+        """By id."""
+        pieces = map(self._processor.id_to_piece, range(self.vocab_size))
+        result = np.array([not piece.startswith(SPACE) for piece in pieces])
+        result[list(self.specials)] = False
+        return result
+
+    def continues(self, ids: np.ndarray) -> np.ndarray:
+        return self._goes_on[ids]
+
     def encode(self, text: str, length: int) -> np.ndarray:
         return frame(self, self._processor.encode(text), length)
 
@@ -113,6 +140,7 @@ def train_sentencepiece(
             bos_id=START,
             eos_id=END,
             unk_id=UNKNOWN,
+            control_symbols=[MASK],
             normalization_rule_name="nmt_nfkc_cf" if lowercase else "nmt_nfkc",
             num_threads=1,  # more would add numbers in another order
             shuffle_input_sentence=False,

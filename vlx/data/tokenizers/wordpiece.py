@@ -19,6 +19,10 @@ class WordPieceTokenizer(LibraryTokenizer):
 
     PAD, START, END, UNKNOWN, MASK = "[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"
 
+    @staticmethod
+    def goes_on(piece: str) -> bool:
+        return piece.startswith("##")
+
     def assemble(self) -> Tokenizer:
         pieces = models.WordPiece.read_file(self.path)
         names = {self.PAD, self.START, self.END, self.UNKNOWN, self.MASK}
