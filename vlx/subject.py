@@ -26,11 +26,11 @@ class Subject:
 
     @property
     def text_length(self) -> int:
-        return self.model.config.text.length
+        return self.model.config.text_length
 
     @property
     def vocabulary(self) -> int:
-        return self.model.config.text.vocabulary
+        return self.model.config.vocabulary
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,15 @@ from golden_checks import (
     coca_training,
     metrics,
     vlmo_answers,
+    vlmo_data,
 )
 
 COCA = coca_generation.CHECKS | coca_losses.CHECKS | coca_models.CHECKS | coca_training.CHECKS
 COCA |= coca_evaluation.CHECKS
 CHECKS = {("coca", kind): check for kind, check in COCA.items()}
 CHECKS |= {("metrics", kind): check for kind, check in metrics.CHECKS.items()}
+CHECKS |= {("vlmo", kind): check for kind, check in vlmo_models.CHECKS.items()}
 CHECKS |= {("vlmo", kind): check for kind, check in vlmo_answers.CHECKS.items()}
+CHECKS |= {("vlmo", kind): check for kind, check in vlmo_data.CHECKS.items()}
 
 PENDING: dict[tuple[str, str], str] = {}  # (system, kind) -> why it cannot be checked yet

@@ -39,6 +39,9 @@ class Rule:
     official: str | tuple[str, ...]
     vlx: str | tuple[str, ...]
     transform: Transform = SAME
+    span: tuple[int, int] | None = (
+        None  # the official layers of the stack, first to last; None: all
+    )
 
     @property
     def official_names(self) -> tuple[str, ...]:
@@ -87,19 +90,23 @@ def to_official(table: Sequence[Rule], params: Flat) -> dict[str, Any]:
         values = [params[path] for path in rule.vlx_paths]
         stacked = any("{layer}" in name for name in rule.official_names)
         layers = range(values[0].shape[0]) if stacked else [""]
+        start = rule.span[0] if rule.span else 0
         for i in layers:
             row = rule.transform.to_official(*[v[i] if stacked else v for v in values])
-            names = [name.format(layer=i) for name in rule.official_names]
+            number = start + i if stacked else ""
+            names = [name.format(layer=number) for name in rule.official_names]
             result.update(zip(names, row, strict=True))
     _complain("vlx", missing, set(params) - used)
     return result
 
 
 def _layers(rule: Rule, official: Flat) -> list:
-    """The layer numbers that the official file has for a rule: 0, 1, ...; [""] if not stacked."""
+    """The numbers of the layers that a rule is about: 0, 1, ...; [""] if not stacked."""
     first = rule.official_names[0]
     if "{layer}" not in first:
         return [""]
+    if rule.span:
+        return list(range(*rule.span))
     pattern = re.compile(re.escape(first).replace(r"\{layer\}", r"(\d+)"))
     found = sorted(int(m[1]) for m in map(pattern.fullmatch, official) if m)
     return list(range(found[-1] + 1)) if found else []
@@ -108,6 +115,12 @@ def _layers(rule: Rule, official: Flat) -> list:
 def _stack(arrays: Sequence) -> Any:
     namespace = jnp if isinstance(arrays[0], jax.Array) else np
     return namespace.stack(arrays)
+
+
+def concatenate(arrays: Sequence) -> Any:
+    """One array of several, of their kind."""
+    namespace = jnp if isinstance(arrays[0], jax.Array) else np
+    return namespace.concatenate(arrays)
 
 
 def _complain(side: str, missing: Sequence[str], left: set[str]) -> None:
@@ -151,9 +164,7 @@ def fused(parts: int, each: Transform) -> Transform:
         return tuple(each.to_vlx(x[i * size : (i + 1) * size])[0] for i in range(parts))
 
     def join(*pieces):
-        pieces = [each.to_official(piece)[0] for piece in pieces]
-        namespace = jnp if isinstance(pieces[0], jax.Array) else np
-        return (namespace.concatenate(pieces),)
+        return (concatenate([each.to_official(piece)[0] for piece in pieces]),)
 
     return Transform(split, join)
 

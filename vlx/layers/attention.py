@@ -73,6 +73,7 @@ class AttentionOptions:
     cosine: bool = False  # queries and keys of unit length, one learned temperature a head
     head_scale: bool = False  # a learned factor for the output of each head
     inner_norm: bool = False  # LayerNorm of the merged heads before the output projection
+    key_bias: bool = True  # keys have a bias, as queries and values do; softmax does not notice it
 
     def __post_init__(self):
         if self.qk_norm and self.cosine:
@@ -99,8 +100,9 @@ class Attention(nn.Module):
         mask: Array | None = None,
         causal: bool = False,
         slots: Slots | None = None,
+        bias: Array | None = None,
     ) -> Array:
-        """x: [B, T, any]; context: [B, S, any] -> [B, T, width]; mask as in `attention`.
+        """x: [B, T, any]; context: [B, S, any] -> [B, T, width]; mask, bias as in `attention`.
 
         With `slots`, x continues a text, causally, and mask is [B or 1, H or 1, T or 1, L]; a
         context is read once, when it is first given, and may serve several texts: [C, S, any].
@@ -112,7 +114,8 @@ class Attention(nn.Module):
         )
         itself = context is None
         context = x if itself else context
-        q, k, v = heads(name="query")(x), heads(name="key")(context), heads(name="value")(context)
+        q, v = heads(name="query")(x), heads(name="value")(context)
+        k = heads(name="key", use_bias=o.key_bias)(context)
         scale = None
         if o.qk_norm:
             q, k = norm(name="query_norm")(q), norm(name="key_norm")(k)
@@ -129,8 +132,8 @@ class Attention(nn.Module):
             k, v = self._remember_context(k, v)
             q = q.reshape(len(k), -1, *shape[2:])  # texts that share a context, in one product
         if self.is_mutable_collection(READ):
-            self.sow(READ, "probabilities", _probabilities(q, k, mask, None, causal, scale))
-        y = attention(q, k, v, mask=mask, causal=causal, scale=scale, drop=drop)
+            self.sow(READ, "probabilities", _probabilities(q, k, mask, bias, causal, scale))
+        y = attention(q, k, v, mask=mask, bias=bias, causal=causal, scale=scale, drop=drop)
         y = y.reshape(shape)  # BTHK
         if o.head_scale:
             factor = self.param("head_scale", init.ones, (self.heads,))

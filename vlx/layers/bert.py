@@ -14,6 +14,7 @@ from jax.ad_checkpoint import checkpoint_name
 from vlx.layers import initializers as init
 from vlx.layers import stack
 from vlx.layers.attention import Attention
+from vlx.layers.dropout import Dropout
 from vlx.layers.embeddings import Tokens
 from vlx.layers.mlp import Mlp
 from vlx.layers.norm import Norm
@@ -40,16 +41,6 @@ class BertConfig:
     def __post_init__(self):
         if self.width % self.heads:
             raise ValueError(f"width={self.width} does not divide into heads={self.heads}.")
-
-
-class Dropout(nn.Module):
-    """Dropout wherever there is an rng named `dropout`, the identity elsewhere."""
-
-    rate: float
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        return nn.Dropout(self.rate, deterministic=not self.has_rng("dropout"))(x)
 
 
 class BertLayer(nn.Module):

@@ -23,6 +23,8 @@ class Patches(nn.Module):
     width: int
     size: int
     bias: bool = False
+    kernel_init: init.Initializer = init.fan_in_uniform()
+    bias_init: init.Initializer = init.zeros
     dtype: str = "float32"
 
     @nn.compact
@@ -36,7 +38,8 @@ class Patches(nn.Module):
             self.width,
             axis=(-3, -2, -1),
             use_bias=self.bias,
-            kernel_init=init.fan_in_uniform(),
+            kernel_init=self.kernel_init,
+            bias_init=self.bias_init,
             dtype=self.dtype,
             name="projection",
         )(x)
@@ -48,7 +51,8 @@ class Tokens(nn.Module):
     vocabulary: int
     width: int
     deviation: float = 0.02
-    padding: int | None = None  # a row that starts at zero and is never trained
+    padding: int | None = None  # a row that no gradient reaches
+    padding_is_zero: bool = True  # that row starts at zero
     dtype: str = "float32"
 
     def setup(self):
@@ -56,7 +60,9 @@ class Tokens(nn.Module):
 
     def _initial(self, key: Array, shape: tuple[int, ...]) -> Array:
         table = init.normal(self.deviation)(key, shape)
-        return table if self.padding is None else table.at[self.padding].set(0)
+        if self.padding is None or not self.padding_is_zero:
+            return table
+        return table.at[self.padding].set(0)
 
     def __call__(self, ids: Array) -> Array:
         x = jnp.take(whole_rows(self.embedding), ids, axis=0).astype(self.dtype)

@@ -14,6 +14,7 @@ from jax.nn.initializers import (
 __all__ = [
     "Initializer",
     "constant",
+    "cut_normal",
     "fan_in_uniform",
     "normal",
     "ones",
@@ -35,3 +36,12 @@ def uniform(limit: float) -> Initializer:
 def fan_in_uniform() -> Initializer:
     """Uniform in +-fan_in^-0.5, the default of PyTorch's linear layers and convolutions."""
     return variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def cut_normal(deviation: float) -> Initializer:
+    """Normal with the given deviation, drawn anew beyond one deviation; what is left has 0.54."""
+
+    def draw(key, shape, dtype=float):
+        return deviation * jax.random.truncated_normal(key, -1.0, 1.0, shape, dtype)
+
+    return draw

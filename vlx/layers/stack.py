@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -32,15 +33,19 @@ class Compute:
         jax.numpy.dtype(self.dtype)
 
 
-def run(layer: nn.Module, length: int, compute: Compute, x: Array, *shared) -> Array:
+def run(
+    layer: nn.Module, length: int, compute: Compute, x: Array, *shared, each: Any = None, **static
+) -> Array:
     """x after `length` copies of `layer`, each also given `shared` (a mask, a context).
 
-    Call it in a compact method with a layer named `layers`: the copies' parameters are stacked
-    along a first axis under that name, scanned or not.
+    each: arrays of `length` rows, of which every copy gets its own as the argument `each`.
+    static: what no array is. Call it in a compact method with a layer named `layers`: the copies'
+    parameters are stacked along a first axis under that name, scanned or not.
     """
 
-    def step(layer, x, *shared):
-        x = keep_rows(layer(keep_rows(x), *shared))
+    def step(layer, x, own, *shared):
+        given = static if each is None else {**static, "each": own}
+        x = keep_rows(layer(keep_rows(x), *shared, **given))
         layer.sow("intermediates", "output", x)
         return x, None
 
@@ -50,8 +55,8 @@ def run(layer: nn.Module, length: int, compute: Compute, x: Array, *shared) -> A
         step,
         variable_axes={"params": 0, "intermediates": 0, CACHE: 0},
         split_rngs={"params": True, "dropout": True},
-        in_axes=nn.broadcast,
+        in_axes=(0, *[nn.broadcast] * len(shared)),
         length=length,
         unroll=1 if compute.scan else length,
     )
-    return loop(layer, x, *shared)[0]
+    return loop(layer, x, each, *shared)[0]

@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from vlx.config import build, nearest
 from vlx.errors import UserError
-from vlx.models import clip, coca
+from vlx.models import clip, coca, vlmo
 
 
 class Kind(NamedTuple):
@@ -24,6 +24,7 @@ class Kind(NamedTuple):
 MODELS = {
     "clip": Kind(clip.ClipConfig, clip.Clip, clip.CONFIGS),
     "coca": Kind(coca.CocaConfig, coca.Coca, coca.CONFIGS),
+    "vlmo": Kind(vlmo.VlmoConfig, vlmo.Vlmo, vlmo.CONFIGS),
 }
 
 
@@ -43,7 +44,7 @@ def name_of(model: nn.Module) -> str:
 
 def parameter_shapes(model: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and types of all parameters by path; nothing is computed."""
-    c = model.config
-    inputs = jnp.zeros((1, *c.vision.image_size, 3)), jnp.zeros((1, c.text.length), jnp.int32)
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))["params"]
+    image = jnp.zeros((1, *model.config.image_size, 3))
+    text = jnp.zeros((1, model.config.text_length), jnp.int32)
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), image, text))["params"]
     return flatten_dict(params, sep="/")

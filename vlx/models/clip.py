@@ -35,6 +35,19 @@ class ClipConfig:
     scalar_shape: tuple[int, ...] = ()  # (1,) in some official files
     compute: Compute = Compute()
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.vision.image_size
+
+    @property
+    def text_length(self) -> int:
+        return self.text.length
+
+    @property
+    def vocabulary(self) -> int:
+        """Ids that the text tower takes."""
+        return self.text.vocabulary
+
 
 class Scale(NamedTuple):
     """What turns cosines into logits."""

@@ -32,6 +32,15 @@ def gather(x: Array, ranks: int, gradient: bool) -> Array:
     return jnp.where(own, x, jax.lax.stop_gradient(x))
 
 
+def own_share(x: Array, ranks: int) -> Array:
+    """x, through which a gradient of 1 / R flows: [B, ...] -> [B, ...].
+
+    Where every rank computes the same loss of all rows, each sends a gradient to its own rows only,
+    and the mean over ranks is taken, rows get an R-th of the true gradient.
+    """
+    return x if ranks == 1 else x / ranks + jax.lax.stop_gradient(x - x / ranks)
+
+
 def means(loss: Array, weight: Array, ranks: int) -> Array:
     """Each rank's weighted mean: equal shapes [B, ...] -> [R]; zero where a rank has no weight."""
     loss, weight = by_rank(loss, ranks), by_rank(weight, ranks)

@@ -43,6 +43,17 @@ def sum_over_devices(function: Callable[..., Tree], rows: Tree, shared: Tree) ->
     return jax.shard_map(local, in_specs=specs, out_specs=PartitionSpec())(rows, shared)
 
 
+def map_rows(function: Callable[..., Tree], rows: Tree, shared: Tree) -> Tree:
+    """function(rows of the device, shared) of all devices, which yields rows: [b, ...] of [B, ...].
+
+    Arguments as of `sum_over_devices`.
+    """
+    if devices() == 1:
+        return function(rows, shared)
+    specs = PartitionSpec(BATCH_AXES), PartitionSpec()
+    return jax.shard_map(function, in_specs=specs, out_specs=specs[0])(rows, shared)
+
+
 def keep_rows(x: Array) -> Array:
     """x, whose rows stay on the devices that hold the same rows of the batch: [B, ...].
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from vlx.config import nearest
 from vlx.errors import UserError
-from vlx.tasks import coca
+from vlx.tasks import coca, vlmo
 from vlx.tasks.task import Batch, Choice, LayerGroups, Outputs, Task, Terms
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "build_task",
 ]
 
-TASKS = {"coca": coca.CocaTask}
+TASKS = {"coca": coca.CocaTask, "vlmo": vlmo.VlmoTask}
 
 
 def build_task(name: str, model: Mapping[str, Any], loss: Mapping[str, Any]) -> Task:

@@ -1,0 +1,45 @@
+"""What stands on top of an encoder: predictions of words and of classes.
+
+Letters: B batch, L tokens, D width, V vocabulary, C classes.
+"""
+
+import flax.linen as nn
+import jax
+
+from vlx.layers import initializers as init
+from vlx.layers.mlp import gelu
+from vlx.layers.norm import Norm
+
+Array = jax.Array
+
+
+class WordHead(nn.Module):
+    """BERT's prediction of masked words, with a table of its own: [B, L, D] -> [B, L, V]."""
+
+    vocabulary: int
+    width: int
+    deviation: float = 0.02
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = init.normal(self.deviation)
+        x = nn.Dense(self.width, kernel_init=kernel, dtype=self.dtype, name="hidden")(x)
+        x = Norm(1e-12, self.dtype, name="norm")(gelu(x))
+        return nn.Dense(self.vocabulary, kernel_init=kernel, dtype=self.dtype, name="logits")(x)
+
+
+class Classifier(nn.Module):
+    """A hidden layer, its norm, GELU, and the classes: [B, D] -> [B, C]."""
+
+    classes: int
+    hidden: int
+    deviation: float = 0.02
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = init.normal(self.deviation)
+        x = nn.Dense(self.hidden, kernel_init=kernel, dtype=self.dtype, name="hidden")(x)
+        x = gelu(Norm(1e-5, self.dtype, name="norm")(x))
+        return nn.Dense(self.classes, kernel_init=kernel, dtype=self.dtype, name="logits")(x)

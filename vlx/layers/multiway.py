@@ -1,0 +1,187 @@
+"""Transformer layers whose tokens share attention and have a feed-forward expert for each kind.
+
+Papers: VLMo (arXiv 2111.02358), BEiT-3 (arXiv 2208.10442). Tokens of one kind stand together, so
+that a sequence is a few parts of known lengths and each expert multiplies its own slice alone.
+
+Letters: B batch, L tokens, D width, F hidden, H heads.
+"""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from vlx.layers import initializers as init
+from vlx.layers import stack
+from vlx.layers.attention import Attention, AttentionOptions
+from vlx.layers.dropout import DropPath, depth_rates
+from vlx.layers.mlp import Mlp
+from vlx.layers.norm import Norm
+from vlx.layers.relative import RelativeBias
+from vlx.layers.stack import Compute
+from vlx.layers.transformer import LayerScale
+
+Array = jax.Array
+Parts = tuple[tuple[str, int], ...]  # (expert, tokens) in the order of the sequence
+
+PAIR = "pair"  # the expert for all tokens of an image and a text together
+
+
+@dataclass(frozen=True)
+class MultiwayConfig:
+    width: int
+    layers: int
+    heads: int
+    hidden: int
+    experts: tuple[str, ...] = ("text", "image")  # of every layer
+    pair_layers: int = 0  # so many at the top have the expert PAIR too
+    epsilon: float = 1e-6
+    layer_scale: float = 0.0  # initial factor of every branch; 0 leaves the factors out
+    relative_rows: int = 0  # of each layer's own table of relative positions; 0: none
+    drop_path: float = 0.0  # of the last layer's branches; grows evenly from 0
+    deviation: float = 0.02  # of fresh kernels
+    truncated: bool = False  # at one deviation, as BEiT's
+
+    def __post_init__(self):
+        if self.width % self.heads:
+            raise ValueError(f"width={self.width} does not divide into heads={self.heads}.")
+        if not 0 <= self.pair_layers <= self.layers:
+            raise ValueError(f"pair_layers={self.pair_layers} must be 0 to layers={self.layers}.")
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path={self.drop_path} must be 0 or more, and less than 1.")
+
+    @property
+    def kernel_init(self) -> init.Initializer:
+        return init.cut_normal(self.deviation) if self.truncated else init.normal(self.deviation)
+
+
+class Expert(nn.Module):
+    """The feed-forward branch for one kind of token, with the norm before it."""
+
+    config: MultiwayConfig
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        c = self.config
+        return Mlp(
+            c.hidden,
+            up_init=c.kernel_init,
+            down_init=c.kernel_init,
+            bias_init=lambda fan_in: init.zeros,
+            dtype=self.dtype,
+            name="mlp",
+        )(Norm(c.epsilon, self.dtype, name="norm")(x))
+
+
+class MultiwayLayer(nn.Module):
+    """x + attention(norm(x)), then each part of x + its expert(part)."""
+
+    config: MultiwayConfig
+    dtype: str
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Array,
+        mask: Array | None,
+        bias: Array | None,
+        index: Array | None,
+        *,
+        parts: Parts,
+        each: Array | None = None,
+    ) -> Array:
+        """x: [B, L, D]; mask: bool [B, 1, 1, L], true for tokens that may be read.
+
+        bias: [H, L, L], added to the logits by all layers alike; index: int32 [L, L], rows of the
+        layer's own table; each: the layer's rate of dropped branches.
+        """
+        c = self.config
+        if c.relative_rows:
+            bias = RelativeBias(c.relative_rows, c.heads, name="relative")(index)
+        scaled = {
+            name: LayerScale(c.layer_scale, name=f"{name}_scale") if c.layer_scale else lambda y: y
+            for name in ("attention", "mlp")
+        }
+        y = Attention(
+            c.width,
+            c.heads,
+            AttentionOptions(key_bias=False),
+            kernel_init=c.kernel_init,
+            out_init=c.kernel_init,
+            dtype=self.dtype,
+            name="attention",
+        )(
+            Norm(c.epsilon, self.dtype, name="attention_norm")(x),
+            mask=mask,
+            bias=None if bias is None else bias[None].astype(self.dtype),
+        )
+        x = x + DropPath()(scaled["attention"](checkpoint_name(y, "attention")), each)
+        grown = []
+        for name, part in split(x, parts):
+            y = scaled["mlp"](Expert(c, self.dtype, name=name)(part))
+            grown.append(part + DropPath()(y, each))  # parts are dropped by draws of their own
+        return jnp.concatenate(grown, axis=1) if len(grown) > 1 else grown[0]
+
+
+def split(x: Array, parts: Parts) -> list[tuple[str, Array]]:
+    """The slices of x [B, L, D] by the expert that they go to."""
+    if sum(tokens for _, tokens in parts) != x.shape[1]:
+        raise ValueError(f"parts {parts} do not add up to {x.shape[1]} tokens.")
+    slices, start = [], 0
+    for name, tokens in parts:
+        slices.append((name, x[:, start : start + tokens]))
+        start += tokens
+    return slices
+
+
+class MultiwayLayers(nn.Module):
+    """Layers number `first` to `last` of a config's."""
+
+    config: MultiwayConfig
+    compute: Compute
+    first: int
+    last: int
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Array,
+        parts: Parts,
+        mask: Array | None = None,
+        bias: Array | None = None,
+        index: Array | None = None,
+    ) -> Array:
+        """Arguments as of `MultiwayLayer`."""
+        c = self.config
+        rates = depth_rates(c.drop_path, c.layers)
+        rates = None if rates is None else rates[self.first : self.last]
+        layer = MultiwayLayer(c, self.compute.dtype, name="layers")
+        length = self.last - self.first
+        return stack.run(layer, length, self.compute, x, mask, bias, index, each=rates, parts=parts)
+
+
+class Multiway(nn.Module):
+    """The layers of a config in two stacks: `lower`, and `upper` with the expert for pairs."""
+
+    config: MultiwayConfig
+    compute: Compute
+
+    def setup(self):
+        c = self.config
+        middle = c.layers - c.pair_layers
+        self.lower = MultiwayLayers(c, self.compute, 0, middle)
+        if c.pair_layers:
+            self.upper = MultiwayLayers(c, self.compute, middle, c.layers)
+
+    def __call__(self, x: Array, parts: Parts, together: bool = False, **how) -> Array:
+        """All layers: [B, L, D] -> [B, L, D]. `together`: the upper layers see one kind, PAIR."""
+        return self.rise(self.lower(x, parts, **how), parts, together, **how)
+
+    def rise(self, x: Array, parts: Parts, together: bool = False, **how) -> Array:
+        """The upper layers alone, after the lower ones; x itself if there are none."""
+        if not self.config.pair_layers:
+            return x
+        return self.upper(x, ((PAIR, x.shape[1]),) if together else parts, **how)
