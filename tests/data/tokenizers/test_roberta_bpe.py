@@ -64,6 +64,14 @@ def test_decode_undoes_encode_and_closes_up_punctuation(tokenizer):
     assert tokenizer.decode(tokenizer.encode("A dog , a dog .", 31)) == "A dog, a dog."
 
 
+def test_pieces_know_whether_they_continue_a_word(tokenizer):
+    ids = tokenizer.encode("dogs a dog's", 13)
+    goes_on = [PIECES[i] for i in ids[tokenizer.continues(ids)]]
+    assert goes_on == ["dog", "s", "'", "s"]  # the first has no word before it to continue
+    assert PIECES[tokenizer.mask] == "<mask>"
+    assert {PIECES[i] for i in tokenizer.specials} == {"<s>", "<pad>", "</s>", "<unk>", "<mask>"}
+
+
 def test_names_of_special_tokens_can_be_plain_text(tokenizer):
     plain = RobertaTokenizer(tokenizer.path, specials_in_text=False)
     assert words(plain, "</s>") == list("</s>")

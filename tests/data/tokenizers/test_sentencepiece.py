@@ -1,12 +1,18 @@
 """SentencePiece: round trips, lengths, equal training, and what is refused."""
 
+import io
 import pickle
 
 import numpy as np
 import pytest
+import sentencepiece
 
 from vlx.data.config import TokenizerConfig
-from vlx.data.tokenizers import build_tokenizer, train_sentencepiece
+from vlx.data.tokenizers import (
+    SentencePieceTokenizer,
+    build_tokenizer,
+    train_sentencepiece,
+)
 from vlx.errors import UserError
 
 TEXTS = [f"a {c} {s} above a {d} box" for c in ("red", "blue") for s in ("ball", "cone")
@@ -53,6 +59,34 @@ def test_ids_are_start_pieces_end_padding(tokenizer):
 def test_a_long_text_is_cut_and_keeps_its_end(tokenizer):
     long, short = tokenizer.encode(TEXTS[0], 97), tokenizer.encode(TEXTS[0], 5)
     np.testing.assert_array_equal(short, [*long[:4], tokenizer.end])
+
+
+def test_pieces_know_whether_they_continue_a_word(tokenizer):
+    ids = tokenizer.encode("a redball", 31)
+    starts = [tokenizer.decode([i]) for i in ids[~tokenizer.continues(ids)] if i > 4]
+    assert starts[0] == "a"
+    assert len(starts) == 2
+    assert tokenizer.continues(ids).any()
+    assert not tokenizer.continues(np.array(tokenizer.specials)).any()
+
+
+def test_no_text_yields_the_mask(tokenizer):
+    assert tokenizer.mask == 4
+    assert tokenizer.mask not in tokenizer.encode("a [MASK] ball", 31)
+    assert tokenizer.decode([tokenizer.mask, *tokenizer.encode("a ball", 31)[1:]]) == "a ball"
+
+
+def test_a_model_without_mask_tells_when_it_is_asked_for(tmp_path):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=model, vocab_size=40, hard_vocab_limit=False,
+        pad_id=0, bos_id=1, eos_id=2, unk_id=3, minloglevel=2,
+    )  # fmt: skip
+    (tmp_path / "old.model").write_bytes(model.getvalue())
+    old = SentencePieceTokenizer(str(tmp_path / "old.model"))
+    assert old.decode(old.encode("a red ball", 31)) == "a red ball"
+    with pytest.raises(UserError, match=r"old\.model has no piece \[MASK\], .* leave tokenizer"):
+        _ = old.mask
 
 
 def test_unknown_characters_have_the_unknown_id(tokenizer):

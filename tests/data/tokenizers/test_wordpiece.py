@@ -65,6 +65,14 @@ def test_capitals_count_where_the_vocabulary_has_some(tmp_path):
     assert cased.pieces("a Man man") == [NUMBER["a"], len(PIECES), NUMBER["man"]]
 
 
+def test_pieces_know_whether_they_continue_a_word(tokenizer):
+    ids = tokenizer.encode("unbelievable, a man rides", 13)
+    goes_on = [PIECES[i] for i in ids[tokenizer.continues(ids)]]
+    assert goes_on == ["##believ", "##able", "##s"]
+    assert PIECES[tokenizer.mask] == "[MASK]"
+    assert {PIECES[i] for i in tokenizer.specials} == set(SPECIAL)
+
+
 def test_names_of_special_tokens_can_be_plain_text(tokenizer):
     plain = WordPieceTokenizer(tokenizer.path, specials_in_text=False)
     assert words(plain, "[SEP]") == ["[UNK]"] * 3
