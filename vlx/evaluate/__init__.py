@@ -5,6 +5,7 @@ from typing import Any
 
 from vlx.config import nearest
 from vlx.errors import UserError
+from vlx.evaluate.answering import statements, vqa
 from vlx.evaluate.captioning import captioning
 from vlx.evaluate.context import Context
 from vlx.evaluate.encode import Encoder
@@ -25,6 +26,8 @@ EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
     "zero_shot": zero_shot,
     "linear_probe": linear_probe,
     "knn": knn,
+    "vqa": vqa,
+    "statements": statements,
 }
 
 

@@ -3,12 +3,13 @@
 Letters: N questions, A answers of a vocabulary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from vlx.data.answers import normalise
 from vlx.errors import UserError
+from vlx.evaluate.measured import Metrics, means
 
 ENOUGH = 3  # annotators who make an answer fully right
 
@@ -49,11 +50,20 @@ def _one_line(answer: str) -> str:
     return answer.replace("\n", " ").replace("\t", " ").strip()
 
 
-def by_kind(values: np.ndarray, kinds: Sequence[str]) -> Mapping[str, float]:
-    """The mean of values [N], and that of each kind of question, such as "yes/no"."""
-    names = np.asarray(kinds)
-    means = {kind: float(np.mean(values[names == kind])) for kind in sorted(set(kinds))}
-    return {"accuracy": float(np.mean(values))} | {f"accuracy_{k}": v for k, v in means.items()}
+def by_kind(
+    values: np.ndarray, kinds: Sequence[str], picture: Sequence[str] | None = None
+) -> Metrics:
+    """The mean of values [N], and that of each kind of question, such as "yes/no".
+
+    picture: [N], names; for the intervals, questions about one picture are drawn together.
+    """
+    names, pictures = np.asarray(kinds), np.arange(len(values)) if picture is None else picture
+    result = means({"accuracy": values}, numbered(pictures))
+    for kind in sorted(set(kinds) - {""}):
+        own = names == kind
+        same = numbered(np.asarray(pictures)[own])
+        result = result.also(means({f"accuracy_{kind}": values[own]}, same))
+    return result
 
 
 def vocabulary_score(answer: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -61,14 +71,17 @@ def vocabulary_score(answer: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.take_along_axis(scores, answer[:, None], axis=1)[:, 0]
 
 
-def true_false(
-    predicted: np.ndarray, label: np.ndarray, sentence: Sequence[str]
-) -> Mapping[str, float]:
+def true_false(predicted: np.ndarray, label: np.ndarray, sentence: Sequence[str]) -> Metrics:
     """Accuracy and consistency of statements about images: bool or int [N], a name [N] for each.
 
     Consistent are sentences that are right with every image, or pair of images, they come with.
     """
     right = np.asarray(predicted) == np.asarray(label)
-    _, index = np.unique(np.asarray(sentence), return_inverse=True)
+    index = numbered(sentence)
     wrong = np.bincount(index, weights=~right)
-    return {"accuracy": float(np.mean(right)), "consistency": float(np.mean(wrong == 0))}
+    return means({"accuracy": right}, index).also(means({"consistency": wrong == 0}))
+
+
+def numbered(names: Sequence) -> np.ndarray:
+    """A number from 0 for each different name: [N]."""
+    return np.unique(np.asarray(names), return_inverse=True)[1]

@@ -1,14 +1,16 @@
 """What evaluators share."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vlx.config import build
 from vlx.data import Batch, EvalTransform, Source, evaluation_batches
+from vlx.data.fields import Wanted
 from vlx.decode import DecodeOptions, Writer
 from vlx.evaluate.encode import Encoder
 from vlx.layers.attention import READ
@@ -16,6 +18,7 @@ from vlx.layers.pixels import normalise
 from vlx.parallel.mesh import replicated
 from vlx.train.setup import Setup
 
+PICTURES = ("image", "second_image")  # fields of a batch
 LONGEST = 30  # tokens of a caption, where nothing else is said
 
 
@@ -47,6 +50,29 @@ class Context:
         """What is read of each patch: (params, images, texts) -> [B, T, rows, columns]."""
         return self._of_pairs("attended", mutable=[READ])
 
+    @cached_property
+    def answer(self) -> Callable:
+        """Logits of answers: (params, fields of a batch) -> float32 [B, A]."""
+        model, pixels = self.setup.task.model, self.setup.task.pixels
+
+        def run(params, batch):
+            images = [normalise(batch[name], pixels) for name in PICTURES if name in batch]
+            inputs = images[0], batch["text"], *images[1:]
+            return model.apply({"params": params}, *inputs, method="answer").astype(jnp.float32)
+
+        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+
+    @cached_property
+    def match(self) -> Callable:
+        """Logits of belonging together: (params, uint8 [B, H, W, 3], int32 [B, T]) -> [B]."""
+        model, pixels = self.setup.task.model, self.setup.task.pixels
+
+        def run(params, image, text):
+            pair = normalise(image, pixels), text
+            return model.apply({"params": params}, *pair, method="match").astype(jnp.float32)
+
+        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+
     def _of_pairs(self, method: str, mutable: list[str] | None = None) -> Callable:
         model, pixels = self.setup.task.model, self.setup.task.pixels
 
@@ -57,6 +83,10 @@ class Context:
 
         # On every device, so that every process can read all values.
         return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+
+    def asked(self, *fields: str) -> EvalTransform:
+        """Examples of these fields alone."""
+        return replace(self.setup.transforms[1], wanted=Wanted(fields))
 
     def batches(
         self, source: Source, most: int, transform: EvalTransform | None = None

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from PIL import Image
 
 from vlx.data import Source
-from vlx.evaluate.context import Context
+from vlx.evaluate.context import PICTURES, Context
 
 SHOWN = 24  # examples of a kind, at most
 SIDE = 224  # pixels of a kept picture, at most
@@ -44,14 +45,20 @@ def keep_examples(context: Context, kind: str, content: Any) -> None:
 
 
 def keep_pictures(context: Context, kind: str, source: Source, indices: Iterable[int]) -> None:
-    """Writes the pictures of these examples, as the model sees them, in place of older ones."""
+    """Writes the pictures of these examples, as the model sees them, in place of older ones.
+
+    Of an example of two pictures both, side by side.
+    """
     if jax.process_index() != 0:
         return
     workdir, split = context.setup.workdir, context.split
     folder = examples_file(workdir, kind, split).with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    names = [name for name in PICTURES if name in context.setup.task.fields]
+    transform = context.asked(*names)
     for index in sorted(set(indices)):
-        picture = Image.fromarray(context.setup.transforms[1](source[index])["image"])
-        picture.thumbnail((SIDE, SIDE))
+        example = transform(source[index])
+        picture = Image.fromarray(np.concatenate([example[name] for name in names], axis=1))
+        picture.thumbnail((SIDE * len(names), SIDE))
         picture.save(picture_file(workdir, kind, split, index), quality=QUALITY)

@@ -12,6 +12,7 @@ from vlx.evaluate.measured import Interval, Metrics
 # What is no share, by the ends of names.
 FORMS = {"_median": ".0f", "_mean": ".1f", "weight_decay": "g", "cider_d": ".2f",
          "log_likelihood": ".2f", "perplexity": ".2f"}  # fmt: skip
+RERANKED = "_reranked"  # ends the names of what is measured after a second look
 Results = Mapping[str, Metrics]  # by evaluator
 
 
@@ -61,13 +62,13 @@ def show_captions(path: Path, most: int = 5, console: Console | None = None) -> 
 
 def is_share_of_first(metric: str) -> bool:
     """Whether `chance` says what guessing would reach of it."""
-    return metric.endswith(("top1", "_r1"))
+    return metric.removesuffix(RERANKED).endswith(("top1", "_r1"))
 
 
 def form(metric: str, value: float) -> str:
     """The value as people read it: most are shares."""
     for ending, how in FORMS.items():
-        if metric.endswith(ending):
+        if metric.removesuffix(RERANKED).endswith(ending):
             return format(value, how)
     return f"{value:.1%}"
 

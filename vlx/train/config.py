@@ -49,6 +49,7 @@ class EvaluateConfig:
     batch_size: int = 256
     examples: int = 0  # at most; 0: the whole split
     captions: int = 5  # of an image that retrieval knows, at most; COCO and Flickr30k have five
+    rerank: int = 0  # retrieval: so many of each query's best are matched one by one; 0: none
     templates: tuple[str, ...] = ()  # zero_shot: sentences with {}, names of lists, or text files
     class_names: str = ""  # zero_shot: a list's name or a text file; empty: the data's names
     decode: Mapping[str, Any] = field(default_factory=dict)  # captioning: see vlx/decode/options.py
@@ -60,6 +61,8 @@ class EvaluateConfig:
     def __post_init__(self):
         if self.captions < 1:
             raise ValueError(f"captions={self.captions} must be at least 1.")
+        if self.rerank < 0:
+            raise ValueError(f"rerank={self.rerank} must be 0 or more.")
 
 
 @dataclass(frozen=True)
