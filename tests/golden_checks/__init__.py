@@ -13,14 +13,20 @@ from golden_checks import (
     metrics,
     vlmo_answers,
     vlmo_data,
+    vlmo_models,
+    vlmo_training,
 )
 
-COCA = coca_generation.CHECKS | coca_losses.CHECKS | coca_models.CHECKS | coca_training.CHECKS
-COCA |= coca_evaluation.CHECKS
-CHECKS = {("coca", kind): check for kind, check in COCA.items()}
-CHECKS |= {("metrics", kind): check for kind, check in metrics.CHECKS.items()}
-CHECKS |= {("vlmo", kind): check for kind, check in vlmo_models.CHECKS.items()}
-CHECKS |= {("vlmo", kind): check for kind, check in vlmo_answers.CHECKS.items()}
-CHECKS |= {("vlmo", kind): check for kind, check in vlmo_data.CHECKS.items()}
+MODULES = {
+    "coca": (coca_evaluation, coca_generation, coca_losses, coca_models, coca_training),
+    "metrics": (metrics,),
+    "vlmo": (vlmo_answers, vlmo_data, vlmo_models, vlmo_training),
+}
+CHECKS = {
+    (system, kind): check
+    for system, modules in MODULES.items()
+    for module in modules
+    for kind, check in module.CHECKS.items()
+}
 
 PENDING: dict[tuple[str, str], str] = {}  # (system, kind) -> why it cannot be checked yet

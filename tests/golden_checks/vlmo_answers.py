@@ -78,11 +78,6 @@ def check_tables(case: Case) -> Ratios:
     }
 
 
-def check_facts(case: Case) -> Ratios:
-    """Several files are of this kind."""
-    return FACTS[case.meta["name"]](case)
-
-
 def _write(folder: Path, split: str, annotated: list[dict]) -> None:
     asked = [{"question": "what is it?", **answered} for answered in annotated]
     contents = {
@@ -113,5 +108,4 @@ CHECKS = {
     "vqa_targets": check_targets,
     "vqa_answer_normalize": check_normalise,
     "metrics": check_metrics,
-    "facts": check_facts,
 }

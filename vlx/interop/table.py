@@ -39,9 +39,7 @@ class Rule:
     official: str | tuple[str, ...]
     vlx: str | tuple[str, ...]
     transform: Transform = SAME
-    span: tuple[int, int] | None = (
-        None  # the official layers of the stack, first to last; None: all
-    )
+    span: tuple[int, int] | None = None  # of official layers, first to last; None: all
 
     @property
     def official_names(self) -> tuple[str, ...]:

@@ -42,11 +42,12 @@ def _layer(official: str, vlx: str, c: MultiwayConfig, experts: dict[str, str]) 
     rules = norm(f"{official}.norm1", f"{vlx}/attention_norm")
     rules += [
         Rule(f"{attention}.qkv.weight", kernels, fused(3, heads_kernel(c.heads))),
-        Rule(f"{attention}.q_bias", f"{ours}/query/bias", heads_bias(c.heads)),
-        Rule(f"{attention}.v_bias", f"{ours}/value/bias", heads_bias(c.heads)),
         Rule(f"{attention}.proj.weight", f"{ours}/out/kernel", merge_kernel(c.heads)),
         Rule(f"{attention}.proj.bias", f"{ours}/out/bias"),
     ]
+    if c.qv_bias:
+        rules.append(Rule(f"{attention}.q_bias", f"{ours}/query/bias", heads_bias(c.heads)))
+        rules.append(Rule(f"{attention}.v_bias", f"{ours}/value/bias", heads_bias(c.heads)))
     if c.layer_scale:
         rules.append(Rule(f"{official}.gamma_1", f"{vlx}/attention_scale/scale"))
         rules.append(Rule(f"{official}.gamma_2", f"{vlx}/mlp_scale/scale"))
@@ -58,7 +59,7 @@ def _layer(official: str, vlx: str, c: MultiwayConfig, experts: dict[str, str]) 
 
 
 def joint_relative(c: MultiwayConfig) -> Rule:
-    """One table for all layers, [rows, layers heads], and the layers' own, [layers, rows, heads]."""
+    """One table for all layers, [N, layers heads], and the layers' own, [layers, N, heads]."""
     spans = stacks(c)
     paths = tuple(f"{path}/relative/embedding" for path in spans)
 

@@ -32,7 +32,7 @@ def table(c: VlmoConfig) -> list[Rule]:
     rules += linear("pooler.dense", "pooler")
     if c.is_relative:
         rules.append(blocks.joint_relative(c.encoder))
-    else:
+    if c.is_absolute:
         rules.append(Rule(f"{trunk}.pos_embed", "image/positions", blocks.ROWS))
     rules += blocks.encoder(f"{trunk}.blocks.{{layer}}", c.encoder, EXPERTS)
     for head in c.heads:

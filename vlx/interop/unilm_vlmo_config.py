@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from vlx.errors import UserError
@@ -32,6 +31,15 @@ SIGNS = {
 }
 
 
+# (relative, absolute) -> what vlx calls it
+POSITIONS = {
+    (True, False): "relative",
+    (False, True): "absolute",
+    (True, True): "both",
+    (False, False): "none",
+}
+
+
 def read_config(official: Mapping[str, Any]) -> VlmoConfig:
     """The model of official settings: `arch`, `image_size`, `max_text_len`, `loss_names`, ...
 
@@ -42,10 +50,7 @@ def read_config(official: Mapping[str, Any]) -> VlmoConfig:
     heads = dict.fromkeys(head for name in losses for head in LOSSES[name])
     start = arch["vlffn_start_layer_index"]
     pair_layers = 0 if "textmlm" in losses else max(0, arch["depth"] - start)
-    if not arch["qkv_bias"]:
-        raise UserError("qkv_bias=False: no published VLMo has it, and vlx does not.")
-    if arch["need_relative_position_embed"] == arch["use_abs_pos_emb"]:
-        raise UserError("vlx has either relative or absolute positions, not both or neither.")
+    positions = bool(arch["need_relative_position_embed"]), bool(arch["use_abs_pos_emb"])
     return VlmoConfig(
         MultiwayConfig(
             width=arch["embed_dim"],
@@ -54,12 +59,13 @@ def read_config(official: Mapping[str, Any]) -> VlmoConfig:
             hidden=int(arch["embed_dim"] * arch["mlp_ratio"]),
             pair_layers=pair_layers,
             layer_scale=arch["layer_scale_init_values"] or 0.0,
+            qv_bias=arch["qkv_bias"],
         ),
         image_size=(size, size) if isinstance(size, int) else tuple(size),
         patch=arch["patch_size"],
         vocabulary=official["vocab_size"],
         text_length=official["max_text_len"],
-        positions="relative" if arch["need_relative_position_embed"] else "absolute",
+        positions=POSITIONS[positions],
         longest=official["max_text_len_of_initckpt"],
         heads=tuple(name for name in SIGNS if name in heads),
         answers=official["vqav2_label_size"],
@@ -82,7 +88,7 @@ def describe(state: Mapping[str, Any]) -> VlmoConfig:
         longest = CONFIGS["base"].longest if length <= CONFIGS["base"].longest else length
         side = _side(table[0], longest)
     else:
-        longest, side = length, math.isqrt(shape["transformer.pos_embed"][1] - 1)
+        longest, side = CONFIGS["base"].longest, math.isqrt(shape["transformer.pos_embed"][1] - 1)
     answers = shape.get(SIGNS["answers"], (CONFIGS["base"].answers,))[0]
     return VlmoConfig(
         MultiwayConfig(
@@ -92,12 +98,13 @@ def describe(state: Mapping[str, Any]) -> VlmoConfig:
             hidden=shape["transformer.blocks.0.mlp_imag.fc1.bias"][0],
             pair_layers=_count(shape, r"transformer\.blocks\.(\d+)\.norm2_vl\.weight"),
             layer_scale=0.1 if "transformer.blocks.0.gamma_1" in shape else 0.0,
+            qv_bias="transformer.blocks.0.attn.q_bias" in shape,
         ),
         image_size=(side * patch, side * patch),
         patch=patch,
         vocabulary=shape["text_embeddings.word_embeddings.weight"][0],
         text_length=length,
-        positions="relative" if table else "absolute",
+        positions=POSITIONS[bool(table), "transformer.pos_embed" in shape],
         longest=longest,
         heads=tuple(name for name, sign in SIGNS.items() if sign in shape),
         answers=answers,

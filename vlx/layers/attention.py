@@ -73,9 +73,11 @@ class AttentionOptions:
     cosine: bool = False  # queries and keys of unit length, one learned temperature a head
     head_scale: bool = False  # a learned factor for the output of each head
     inner_norm: bool = False  # LayerNorm of the merged heads before the output projection
-    key_bias: bool = True  # keys have a bias, as queries and values do; softmax does not notice it
+    biases: str = "qkv"  # which of query, key and value have them; softmax ignores the key's
 
     def __post_init__(self):
+        if not set(self.biases) <= set("qkv"):
+            raise ValueError(f"biases={self.biases!r} must be some of the letters q, k, v.")
         if self.qk_norm and self.cosine:
             raise ValueError("cosine attention has its own normalisation: qk_norm must be false.")
 
@@ -114,8 +116,9 @@ class Attention(nn.Module):
         )
         itself = context is None
         context = x if itself else context
-        q, v = heads(name="query")(x), heads(name="value")(context)
-        k = heads(name="key", use_bias=o.key_bias)(context)
+        q = heads(name="query", use_bias="q" in o.biases)(x)
+        k = heads(name="key", use_bias="k" in o.biases)(context)
+        v = heads(name="value", use_bias="v" in o.biases)(context)
         scale = None
         if o.qk_norm:
             q, k = norm(name="query_norm")(q), norm(name="key_norm")(k)

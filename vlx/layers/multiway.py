@@ -40,6 +40,7 @@ class MultiwayConfig:
     epsilon: float = 1e-6
     layer_scale: float = 0.0  # initial factor of every branch; 0 leaves the factors out
     relative_rows: int = 0  # of each layer's own table of relative positions; 0: none
+    qv_bias: bool = True  # queries and values have biases; keys never do
     drop_path: float = 0.0  # of the last layer's branches; grows evenly from 0
     deviation: float = 0.02  # of fresh kernels
     truncated: bool = False  # at one deviation, as BEiT's
@@ -108,7 +109,7 @@ class MultiwayLayer(nn.Module):
         y = Attention(
             c.width,
             c.heads,
-            AttentionOptions(key_bias=False),
+            AttentionOptions(biases="qv" if c.qv_bias else ""),
             kernel_init=c.kernel_init,
             out_init=c.kernel_init,
             dtype=self.dtype,

@@ -32,7 +32,7 @@ Array = jax.Array
 
 HEADS = ("contrastive", "pair_contrastive", "matching", "words", "answers", "truth")
 PAD = 0  # BERT's
-POSITIONS = ("relative", "absolute")
+POSITIONS = ("relative", "absolute", "both", "none")
 TEXT, IMAGE, SECOND_IMAGE = 0, 1, 2  # rows of the table of kinds
 
 
@@ -45,7 +45,7 @@ class VlmoConfig:
     patch: int = 16
     vocabulary: int = 30522
     text_length: int = 40  # to which all texts are padded
-    positions: str = "relative"  # or "absolute"
+    positions: str = "relative"  # or "absolute", "both", "none"
     longest: int = 196  # texts that the relative positions have rows for
     heads: tuple[str, ...] = ("contrastive", "pair_contrastive", "matching", "words")
     answers: int = 3129
@@ -60,7 +60,7 @@ class VlmoConfig:
             raise ValueError("heads: pair_contrastive comes beside contrastive.")
         if self.positions not in POSITIONS:
             raise ValueError(f"positions={self.positions!r}: choose from {', '.join(POSITIONS)}.")
-        if self.text_length > self.longest and self.positions == "relative":
+        if self.text_length > self.longest and self.is_relative:
             raise ValueError(
                 f"text_length={self.text_length} exceeds longest={self.longest}, the relative "
                 "positions."
@@ -70,7 +70,11 @@ class VlmoConfig:
 
     @property
     def is_relative(self) -> bool:
-        return self.positions == "relative"
+        return self.positions in ("relative", "both")
+
+    @property
+    def is_absolute(self) -> bool:
+        return self.positions in ("absolute", "both")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -85,7 +89,7 @@ class VlmoConfig:
     @property
     def image_tokens(self) -> ImageTokensConfig:
         return ImageTokensConfig(
-            self.image_size, self.patch, self.encoder.width, positions=not self.is_relative
+            self.image_size, self.patch, self.encoder.width, positions=self.is_absolute
         )
 
 

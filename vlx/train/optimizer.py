@@ -22,7 +22,7 @@ Array = jax.Array
 class OptimizerConfig:
     """Patterns are regular expressions that match a parameter's whole path."""
 
-    name: str = "adamw"  # adamw, adafactor or sgd
+    name: str = "adamw"  # adamw, adamw_transformers, adafactor or sgd
     lr: float = 1e-3  # peak learning rate
     b1: float = 0.9  # decay of the first moment; the momentum of sgd
     b2: float = 0.999  # decay of the second moment
@@ -49,14 +49,41 @@ def build(c: OptimizerConfig, partition: Partition) -> optax.GradientTransformat
     """Gradients to steps, before the learning rate: flat dictionaries of the trained parameters."""
     if c.name not in RULES:
         raise UserError(f"optimizer.name={c.name!r}: choose from {', '.join(RULES)}.")
+    if c.name in DECAYS_LATE:
+        return RULES[c.name](c)
     decayed = {path: not _matches(path, c.no_decay) for path in partition.trained}
     return optax.chain(
         RULES[c.name](c), optax.add_decayed_weights(c.weight_decay, mask=lambda _: decayed)
     )
 
 
+def late_decay(c: OptimizerConfig, partition: Partition) -> dict[str, float]:
+    """The decay of parameters that have taken their step already, by path, for `apply`."""
+    late = partition.trained if c.name in DECAYS_LATE else ()
+    return {path: c.weight_decay for path in late if not _matches(path, c.no_decay)}
+
+
 def _adamw(c: OptimizerConfig) -> optax.GradientTransformation:
     return optax.scale_by_adam(c.b1, c.b2, c.eps, mu_dtype=c.momentum_dtype)
+
+
+def _adamw_transformers(c: OptimizerConfig) -> optax.GradientTransformation:
+    """The AdamW of Hugging Face transformers, with which many published models were trained.
+
+    Adam, but eps is added before the second moment is corrected for its start at zero; the decay
+    is taken of what the step has made (`late_decay`).
+    """
+    adam = optax.scale_by_adam(c.b1, c.b2, c.eps, mu_dtype=c.momentum_dtype)
+
+    def update(updates, state, params=None):
+        _, state = adam.update(updates, state, params)
+        step = state.count.astype(jnp.float32)
+        factor = jnp.sqrt(1 - c.b2**step) / (1 - c.b1**step)
+        return jax.tree.map(
+            lambda m, v: (factor * m / (jnp.sqrt(v) + c.eps)).astype(v.dtype), state.mu, state.nu
+        ), state
+
+    return optax.GradientTransformation(adam.init, update)
 
 
 def _sgd(c: OptimizerConfig) -> optax.GradientTransformation:
@@ -82,9 +109,11 @@ def _adafactor(c: OptimizerConfig) -> optax.GradientTransformation:
 
 RULES: dict[str, Callable[[OptimizerConfig], optax.GradientTransformation]] = {
     "adamw": _adamw,
+    "adamw_transformers": _adamw_transformers,
     "adafactor": _adafactor,
     "sgd": _sgd,
 }
+DECAYS_LATE = ("adamw_transformers",)
 
 
 def _as_matrices(inner: optax.GradientTransformation) -> optax.GradientTransformation:
@@ -161,12 +190,21 @@ def _layer_scale(path: str, shapes, g: LayerGroups, decay: float):
     return decay if re.fullmatch(g.last, path) else 1.0
 
 
-def apply(params: Flat, updates: Flat, rate: Array, scales: Mapping[str, Any]) -> Flat:
-    """Parameters after a step of `rate` along the updates."""
-    return {
-        path: (x - rate * scales[path] * updates[path]).astype(x.dtype)
-        for path, x in params.items()
-    }
+def apply(
+    params: Flat,
+    updates: Flat,
+    rate: Array,
+    scales: Mapping[str, Any],
+    decay: Mapping[str, float] | None = None,
+) -> Flat:
+    """Parameters after a step of `rate` along the updates, and then their `late_decay`."""
+
+    def step(path: str, x: Array) -> Array:
+        own = rate * scales[path]
+        moved = x - own * updates[path]
+        return (moved - own * (decay or {}).get(path, 0.0) * moved).astype(x.dtype)
+
+    return {path: step(path, x) for path, x in params.items()}
 
 
 def limit(params: Flat, limits: Sequence[tuple[str, float, float]]) -> Flat:

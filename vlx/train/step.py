@@ -42,6 +42,8 @@ def make_step(
     if micro_batches > 1:
         gradients = partial(_in_pieces, pieces=micro_batches, dtype=config.accumulate_dtype)
 
+    late = rules.late_decay(config, partition)
+
     def step(state: TrainState, batch: Batch, rate: Array, key: Array):
         keys = _keys(key, state.step, ("prepare", "couple", *task.rngs))
         trained, params = partition.split(state.params)
@@ -53,7 +55,8 @@ def make_step(
         norm = optax.tree.norm(jax.tree.map(lambda g: g.astype(jnp.float32), gradient))
         gradient = rules.clip(gradient, norm, config.clip)
         updates, optimizer = transformation.update(gradient, state.optimizer, trained)
-        new = rules.limit(rules.apply(trained, updates, rate, scales), config.limits)
+        new = rules.apply(trained, updates, rate, scales, late)
+        new = rules.limit(new, config.limits)
         buffers = task.advance(params, buffers, coupled, statistics, state.step)
         ema = {path: config.ema * x + (1 - config.ema) * new[path] for path, x in state.ema.items()}
 
