@@ -7,6 +7,7 @@ import pytest
 from data.pictures import encoded, picture
 
 from vlx.data import (
+    Answers,
     DataConfig,
     TokenizerConfig,
     build_transforms,
@@ -37,14 +38,7 @@ FIELDS = {
 }
 
 
-class Answers:
-    """Three answers, each worth the share of annotators who gave it."""
-
-    answers = ("yes", "no", "two")
-
-    def scores(self, annotators):
-        counts = [annotators.count(answer) for answer in self.answers]
-        return np.array(counts, np.float32) / len(annotators)
+ANSWERS = Answers(("yes", "no", "two"))
 
 
 class Records:
@@ -82,7 +76,7 @@ def transforms(tokenizer):
     def build(*fields, **settings):
         lengths = TokenizerConfig(length=LENGTH)
         config = replace(CONFIG, **settings)
-        return build_transforms(config, lengths, tokenizer, SIZE, fields, GRID, Answers())
+        return build_transforms(config, lengths, tokenizer, SIZE, fields, GRID, ANSWERS)
 
     return build
 
@@ -115,7 +109,7 @@ def test_values_are_those_of_the_record(transforms, tokenizer):
     np.testing.assert_array_equal(example["target_image"], target)
     np.testing.assert_array_equal(example["text"], tokenizer.encode("a man is a dog", LENGTH))
     np.testing.assert_array_equal(example["text_mask"], example["text"] != tokenizer.pad)
-    np.testing.assert_array_equal(example["answer_scores"], np.float32([0.5, 0.25, 0]))
+    np.testing.assert_array_equal(example["answer_scores"], np.float32([0.6, 0.3, 0]))
     assert (example["label"], example["weight"]) == (3, 1)
     kept = ~example["masked"]
     np.testing.assert_array_equal(example["masked_text"][kept], example["text"][kept])

@@ -5,10 +5,11 @@ Letters: T text length, P patches, A answers.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from vlx.data.answer_vocabulary import Answers
 from vlx.data.batch import Example
 from vlx.data.config import DataConfig
 from vlx.data.masks import (
@@ -34,15 +35,6 @@ _REMEDIES = {  # key of a record -> what it is called, and what gives it one
     "label": ("label", "set data.label_column"),
     "answers": ("answers", "set data.answers_column"),
 }
-
-
-class Answers(Protocol):
-    """The answers that a model knows."""
-
-    answers: tuple[str, ...]
-
-    def scores(self, annotators: tuple[str, ...]) -> np.ndarray:
-        """What each known answer is worth, float32 [A], by what annotators answered."""
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,10 @@ def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def colour(image: np.ndarray, factor: float) -> np.ndarray:
-    """Towards, or away from, its grey."""
-    grey = (image @ _LUMA)[..., None]
-    return _cut(factor * image + (1 - factor) * grey)
+    """Away from, or towards, its grey, in float32, whose rounding shows after the cut."""
+    grey = _LUMA[:, None]
+    mix = (np.eye(3) - grey).astype(np.float32) * np.float32(factor) + grey.astype(np.float32)
+    return _cut(image.astype(np.float32) @ mix)
 
 
 def contrast(image: np.ndarray, factor: float) -> np.ndarray:

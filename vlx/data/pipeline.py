@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vlx.data.answer_vocabulary import Answers
 from vlx.data.augment import Size, evaluation_resize
 from vlx.data.batch import Example
 from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.decode import decode
-from vlx.data.fields import PICTURE, TEXT, Answers, Wanted, given, other_fields, text_fields
+from vlx.data.fields import PICTURE, TEXT, Wanted, given, other_fields, text_fields
 from vlx.data.records import Record
 from vlx.data.tokenizers import Tokenizer
 from vlx.data.views import TARGET_INTERPOLATION, training_views
