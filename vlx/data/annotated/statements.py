@@ -112,12 +112,16 @@ def nlvr2_sentence(identifier: str, place: str) -> str:
 
 
 def _files(config: DataConfig, split: str) -> Files:
-    try:
-        return find_files(config, split, ENDINGS)
-    except UserError:
-        if split not in AUTHORS:
-            raise
-        return find_files(config, AUTHORS[split], ENDINGS)
+    """The files that are named like the split, also as its authors do; else the only one."""
+    found, problems = [], []
+    for name in dict.fromkeys((split, AUTHORS.get(split, split))):
+        try:
+            found.append(find_files(config, name, ENDINGS))
+        except UserError as error:
+            problems.append(error)
+    if not found:
+        raise problems[0]
+    return next((files for files in found if files.named), found[0])
 
 
 def _lines(files: Files) -> Iterator[tuple[bytes, str]]:
