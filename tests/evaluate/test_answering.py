@@ -118,8 +118,12 @@ def test_without_annotations_answers_are_kept_alone(tmp_path):
 
 
 def test_what_cannot_answer_is_told(tmp_path, questions):
-    with pytest.raises(UserError, match=r"vqa needs 5 answers, but the model gives 3"):
+    with pytest.raises(UserError, match=r"data have 5 answers, the model 3. Set model.answers=5"):
         measure(answering(tmp_path, data(tmp_path), 3))
+    claim(tmp_path)
+    pairs = {"source": "jsonl", "path": str(tmp_path), "file": "statements.jsonl"}
+    with pytest.raises(UserError, match=r"statements needs 2 answers, but the model gives 3"):
+        measure(answering(tmp_path, pairs, 3, **PAIRS), "statements")
     captioner = ready(tmp_path / "captioner", config(tmp_path, data=data(tmp_path)), 1)
     with pytest.raises(UserError, match=r"vqa needs a task that answers from a vocabulary"):
         measure(captioner)

@@ -224,7 +224,13 @@ class Setup:
         data, size = self.config.data, self.image_size[0]
         if "answer_scores" not in self.task.fields:
             return None
-        return build_answers(data, str(self.workdir), lambda split: build_source(data, split, size))
+        found = build_answers(data, str(self.workdir), lambda x: build_source(data, x, size))
+        if len(found) != self.task.answers:
+            raise UserError(
+                f"The data have {len(found)} answers, the model {self.task.answers}. Set "
+                f"model.answers={len(found)}, or change data.answers or data.answer_count."
+            )
+        return found
 
     @cached_property
     def transforms(self) -> tuple[TrainTransform, EvalTransform]:
