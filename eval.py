@@ -70,11 +70,12 @@ def _config():
 
 def _of_run(config):
     """The run in --workdir, its parameters, and the step that they are of."""
+    from vlx.constants import with_constants
     from vlx.train.checkpoint import Checkpoints
     from vlx.train.setup import Setup
     from vlx.train.state import averaged_params
 
-    setup = Setup(config, Path(FLAGS.workdir))
+    setup = with_constants(Setup(config, Path(FLAGS.workdir)))
     checkpoints = Checkpoints(setup.workdir, config.checkpoint, read_only=True)
     step = checkpoints.find(_step(FLAGS.step))
     state, _ = checkpoints.restore(step, setup.abstract_state)

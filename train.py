@@ -20,6 +20,7 @@ FLAGS = flags.FLAGS
 def main(argv: list[str]) -> int:
     import jax
 
+    from vlx.constants import with_constants
     from vlx.errors import UserError
     from vlx.evaluate import build_evaluators
     from vlx.initialise import initialiser
@@ -33,13 +34,14 @@ def main(argv: list[str]) -> int:
     start(config.deterministic)
     config = resolved(config)
     if FLAGS.dry_run:
-        summarise(Setup(config, Path(FLAGS.workdir or ".")))
+        summarise(with_constants(Setup(config, Path(FLAGS.workdir or "."))))
         return 0
     if not FLAGS.workdir:
         raise UserError("Give a folder for the run: --workdir=runs/a.")
     setup = Setup(config, Path(FLAGS.workdir))
     setup.check()
     cli.prepare_folder(setup.workdir, config)
+    setup = with_constants(setup)
     logger = Logger(setup.workdir, config.log, config.steps, quiet=jax.process_index() > 0)
     initialise = initialiser(setup)
     return train(setup, build_evaluators(setup), logger, initialise)

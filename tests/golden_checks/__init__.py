@@ -13,6 +13,7 @@ from golden_checks import (
     metrics,
     vlmo_answers,
     vlmo_data,
+    vlmo_images,
     vlmo_models,
     vlmo_training,
 )
@@ -20,7 +21,7 @@ from golden_checks import (
 MODULES = {
     "coca": (coca_evaluation, coca_generation, coca_losses, coca_models, coca_training),
     "metrics": (metrics,),
-    "vlmo": (vlmo_answers, vlmo_data, vlmo_models, vlmo_training),
+    "vlmo": (vlmo_answers, vlmo_data, vlmo_images, vlmo_models, vlmo_training),
 }
 CHECKS = {
     (system, kind): check

@@ -1,5 +1,7 @@
 """VLMo cases: models and batches from their official configs and tensors."""
 
+import re
+
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -80,3 +82,27 @@ def loss_and_gradient(task: VlmoTask, params, batch, chosen=None):
 
     (total, (means, coupled)), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
     return total, means, coupled, gradient
+
+
+def compare_pooled(official: dict, want: dict) -> Ratios:
+    """Fresh parameters beside the statistics of the official ones; blocks may be pooled."""
+    pooled, ratios = {}, {}
+    for name, x in official.items():
+        name = name if name in want else re.sub(r"blocks\.\d+", "blocks.*", name)
+        pooled.setdefault(name, []).append(np.ravel(x))
+    for name, statistics in want.items():
+        compared = _compare_draws(np.concatenate(pooled[name]), statistics)
+        ratios |= {f"{name}/{k}": ratio for k, ratio in compared.items()}
+    return ratios
+
+
+def _compare_draws(x: np.ndarray, want: dict) -> Ratios:
+    """Two samples of one distribution: sizes, means, deviations."""
+    assert x.size == want["n"]
+    if want["std"] < 1e-7:
+        return {"constant": float(np.max(np.abs(x - want["mean"])) / 1e-6)}
+    error = want["std"] / np.sqrt(want["n"])
+    return {
+        "mean": float(abs(x.mean() - want["mean"]) / (6 * error)),
+        "std": float(abs(x.std() / want["std"] - 1) / (6 / np.sqrt(2 * want["n"]))),
+    }

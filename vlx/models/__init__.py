@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from vlx.config import build, nearest
 from vlx.errors import UserError
-from vlx.models import clip, coca, vlmo
+from vlx.models import beit, clip, coca, dvae, vlmo
 
 
 class Kind(NamedTuple):
@@ -22,8 +22,10 @@ class Kind(NamedTuple):
 
 
 MODELS = {
+    "beit": Kind(beit.BeitConfig, beit.Beit, beit.CONFIGS),
     "clip": Kind(clip.ClipConfig, clip.Clip, clip.CONFIGS),
     "coca": Kind(coca.CocaConfig, coca.Coca, coca.CONFIGS),
+    "dvae": Kind(dvae.DvaeConfig, dvae.Dvae, dvae.CONFIGS),
     "vlmo": Kind(vlmo.VlmoConfig, vlmo.Vlmo, vlmo.CONFIGS),
 }
 
@@ -44,7 +46,8 @@ def name_of(model: nn.Module) -> str:
 
 def parameter_shapes(model: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and types of all parameters by path; nothing is computed."""
-    image = jnp.zeros((1, *model.config.image_size, 3))
-    text = jnp.zeros((1, model.config.text_length), jnp.int32)
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), image, text))["params"]
+    inputs = [jnp.zeros((1, *model.config.image_size, 3))]
+    if length := getattr(model.config, "text_length", 0):
+        inputs.append(jnp.zeros((1, length), jnp.int32))
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))["params"]
     return flatten_dict(params, sep="/")

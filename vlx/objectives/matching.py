@@ -13,9 +13,9 @@ from vlx.objectives.ranks import Term
 Array = jax.Array
 
 
-def matching(logits: Array, label: Array, weight: Array) -> Term:
+def matching(logits: Array, label: Array, weight: Array, smoothing: float = 0.0) -> Term:
     """Cross-entropy of classes such as "no" and "yes": [B, A], int [B], [B]."""
-    return jnp.sum(cross_entropy(logits, label) * weight), jnp.sum(weight)
+    return jnp.sum(cross_entropy(logits, label, smoothing) * weight), jnp.sum(weight)
 
 
 def answers(logits: Array, scores: Array, weight: Array) -> Term:

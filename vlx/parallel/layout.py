@@ -36,13 +36,15 @@ RULES: tuple[tuple[str, Axes], ...] = (
     (r"(.*/)?patches/projection/bias", ("embed",)),
     (r"(image|text)/(projection|hidden)/kernel", ("embed", None)),
     (r"(image|text)/(projection|hidden)/bias", (None,)),
-    (r"(pooler|match_head|(pair_)?(image|text)_projection)/kernel", ("embed", None)),
-    (r"(pooler|match_head)/bias", (None,)),
+    (r"(pooler|\w+_head|(pair_)?(image|text)_projection)/kernel", ("embed", None)),
+    (r"(pooler|\w+_head)/bias", (None,)),
     (r"\w+_head/hidden/kernel", ("embed", None)),
     (r"\w+_head/hidden/bias", (None,)),
     (r"(\w+_head/logits|head)/kernel", ("embed", "vocabulary")),
     (r"\w+_head/logits/bias", ("vocabulary",)),
     (r"(pair_)?logit_(scale|bias)", ()),
+    (r"(en|de)coder/(\w+/)?(input|output|conv_\d|identity)/kernel", (None, None, None, None)),
+    (r"(en|de)coder/(\w+/)?(input|output|conv_\d|identity)/bias", (None,)),
 )
 MESH_AXES: dict[str | None, str | None] = {
     "embed": "fsdp",

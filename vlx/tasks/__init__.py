@@ -5,13 +5,14 @@ from typing import Any
 
 from vlx.config import nearest
 from vlx.errors import UserError
-from vlx.tasks import coca, vlmo
-from vlx.tasks.task import Batch, Choice, LayerGroups, Outputs, Task, Terms
+from vlx.tasks import beit, coca, dvae, vlmo
+from vlx.tasks.task import Batch, Choice, Constant, LayerGroups, Outputs, Task, Terms
 
 __all__ = [
     "TASKS",
     "Batch",
     "Choice",
+    "Constant",
     "LayerGroups",
     "Outputs",
     "Task",
@@ -19,7 +20,12 @@ __all__ = [
     "build_task",
 ]
 
-TASKS = {"coca": coca.CocaTask, "vlmo": vlmo.VlmoTask}
+TASKS = {
+    "beit": beit.BeitTask,
+    "coca": coca.CocaTask,
+    "dvae": dvae.DvaeTask,
+    "vlmo": vlmo.VlmoTask,
+}
 
 
 def build_task(name: str, model: Mapping[str, Any], loss: Mapping[str, Any]) -> Task:

@@ -6,11 +6,14 @@ step serves every system: with any number of micro-batches, devices and hosts.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 from flax import struct
+
+from vlx.layers.pixels import normalise
 
 Array = jax.Array
 Tree = Any
@@ -36,6 +39,20 @@ class Choice:
     fields: tuple[str, ...] = struct.field(pytree_node=False)  # what to gather of them
 
 
+@struct.dataclass
+class Constant:
+    """A foreign network that a run uses as it is; it is in no checkpoint and in no export."""
+
+    params: Tree
+    model: nn.Module = struct.field(pytree_node=False)
+    pixels: str = struct.field(pytree_node=False)  # see vlx/layers/pixels.py
+
+    def __call__(self, method: str, image: Array) -> Array:
+        """A method of the network on pixels uint8 [B, height, width, 3]."""
+        image = normalise(image, self.pixels)
+        return self.model.apply({"params": self.params}, image, method=method)
+
+
 @dataclass(frozen=True)
 class LayerGroups:
     """Patterns over parameter paths, in the order of depth, for layer-wise rates and locking."""
@@ -56,10 +73,12 @@ class Task:
     left_out: tuple[str, ...] = ()  # patterns of parameters that take no part in the stage
     weights: Mapping[str, float]  # of the terms
     model: nn.Module  # its public methods are the capabilities that evaluators ask for
+    constants: Mapping[str, str] = MappingProxyType({})  # networks for `prepare`: name -> path
     pixels: str  # name of the pixel statistics, see vlx/layers/pixels.py
     image_size: tuple[int, int]  # height, width
-    text_length: int  # the longest text
+    text_length: int  # the longest text; 0: the task reads none
     vocabulary: int  # ids that the model takes
+    grid: tuple[int, int] | None = None  # rows and columns of patches, where patches are masked
 
     @classmethod
     def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "Task":
@@ -78,7 +97,9 @@ class Task:
         """Parameters and buffers."""
         raise NotImplementedError
 
-    def prepare(self, params, buffers, batch: Batch, step, rng) -> tuple[Batch, Tree]:
+    def prepare(
+        self, params, buffers, batch: Batch, step, rng, constants: Mapping[str, Constant]
+    ) -> tuple[Batch, Tree]:
         """The batch as the losses read it, once a step for the whole batch, without gradient."""
         return batch, buffers
 

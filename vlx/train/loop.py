@@ -143,7 +143,7 @@ def _steps(setup, evaluators, logger, checkpoints, state, batches, signals) -> i
                 logger.say(setup.accumulation(batch))
             meter = _meter(setup, batch)
         profiler.before(step)
-        state, metrics = setup.step(state, batch, setup.rate(step), setup.step_key)
+        state, metrics = setup.step(state, batch, setup.rate(step), setup.step_key, setup.constants)
         meter.steps, meter.waited = meter.steps + 1, meter.waited + wait
         done = step + 1
         profiler.after(step, metrics)

@@ -1,7 +1,7 @@
 """A run made ready: everything that follows from its config and folder, before the first step."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from vlx.data import (
 from vlx.errors import UserError
 from vlx.parallel import layout
 from vlx.parallel.mesh import check_batch, make_mesh, place_rows, replicated
-from vlx.tasks import Task, build_task
+from vlx.tasks import Constant, Task, build_task
 from vlx.train import flops, optimizer
 from vlx.train.config import RunConfig
 from vlx.train.partition import Partition, flatten, partition
@@ -41,13 +41,14 @@ class Setup:
 
     config: RunConfig
     workdir: Path
+    constants: Mapping[str, Constant] = field(default_factory=dict, kw_only=True)
 
     def check(self) -> None:
         """Refuses, before anything is compiled, what cannot work."""
         c = self.config
         check_batch(c.batch.size, c.batch.micro_batches, self.mesh)
         longest = self.task.text_length
-        if c.tokenizer.length > longest:
+        if longest and c.tokenizer.length > longest:
             raise UserError(
                 f"tokenizer.length={c.tokenizer.length}, but the model takes texts of {longest}; "
                 f"set tokenizer.length={longest} or model.text_length={c.tokenizer.length}."
@@ -57,6 +58,8 @@ class Setup:
 
     def check_tokenizer(self) -> None:
         """Refuses a tokenizer with more words than the model has rows."""
+        if self.tokenizer is None:
+            return
         most, words = self.task.vocabulary, self.tokenizer.vocab_size
         if words > most:
             raise UserError(
@@ -141,7 +144,7 @@ class Setup:
 
     @cached_property
     def step(self):
-        """The compiled update: (state, batch, rate, key) -> (state, metrics)."""
+        """The compiled update: (state, batch, rate, key, constants) -> (state, metrics)."""
         update = self._step(self.task, self.config.batch.micro_batches)
         in_use = layout.follow(self.abstract_state.optimizer, self.mesh)
 
@@ -167,7 +170,8 @@ class Setup:
         """Matrix-product FLOPs of a step, recomputation left out."""
         task = self.task.without_remat()
         rate = jax.ShapeDtypeStruct((), np.float32)
-        return flops.count(self._step(task, 1), self.abstract_state, batch, rate, self.step_key)
+        step = self._step(task, 1)
+        return flops.count(step, self.abstract_state, batch, rate, self.step_key, self.constants)
 
     def repeated_flops(self, batch: Mapping[str, Any]) -> int:
         """FLOPs that micro-batches add to a step: of the rows that are compared across the batch.
@@ -177,7 +181,8 @@ class Setup:
         task, state, key = self.task, self.abstract_state, self.step_key
 
         def prepare(state, batch, key):
-            return task.prepare(state.params, state.buffers, batch, state.step, key)
+            constants = self.constants
+            return task.prepare(state.params, state.buffers, batch, state.step, key, constants)
 
         def coupled(state, prepared, key):
             batch, buffers = prepared
@@ -213,8 +218,10 @@ class Setup:
         return self.source(self.config.data.train_split)
 
     @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """From the run's folder, which keeps it from the first time on."""
+    def tokenizer(self) -> Tokenizer | None:
+        """From the run's folder, which keeps it from the first time on; None for images alone."""
+        if not self.task.text_length:
+            return None
         folder = str(self.workdir / "tokenizer")
         return build_tokenizer(self.config.tokenizer, folder, lambda: self.train_source)
 

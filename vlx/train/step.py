@@ -8,13 +8,14 @@ arXiv 2101.06983, extended to terms that are local to examples and to rows chose
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from vlx.tasks.task import Batch, Choice, Task, Terms
+from vlx.tasks.task import Batch, Choice, Constant, Task, Terms
 from vlx.train import optimizer as rules
 from vlx.train.optimizer import OptimizerConfig
 from vlx.train.partition import Flat, Partition
@@ -33,8 +34,8 @@ def make_step(
     partition: Partition,
     scales: Mapping[str, Any],
     micro_batches: int = 1,
-) -> Callable[[TrainState, Batch, Array, Array], tuple[TrainState, Metrics]]:
-    """A pure function (state, batch, rate, key) -> (state, metrics), to be jitted.
+) -> Callable[..., tuple[TrainState, Metrics]]:
+    """A pure function (state, batch, rate, key, constants) -> (state, metrics), to be jitted.
 
     rate: the learning rate of this step. key: of the run; the step's draws are folded from it.
     """
@@ -44,10 +45,18 @@ def make_step(
 
     late = rules.late_decay(config, partition)
 
-    def step(state: TrainState, batch: Batch, rate: Array, key: Array):
+    def step(
+        state: TrainState,
+        batch: Batch,
+        rate: Array,
+        key: Array,
+        constants: Mapping[str, Constant] = MappingProxyType({}),
+    ):
         keys = _keys(key, state.step, ("prepare", "couple", *task.rngs))
         trained, params = partition.split(state.params)
-        batch, buffers = task.prepare(params, state.buffers, batch, state.step, keys["prepare"])
+        batch, buffers = task.prepare(
+            params, state.buffers, batch, state.step, keys["prepare"], constants
+        )
         batch, buffers = jax.lax.stop_gradient((batch, buffers))
         run = _Run(task, partition, params, buffers, state.step, keys)
         gradient, metrics, coupled, statistics = gradients(run, trained, batch)
