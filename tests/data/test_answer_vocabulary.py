@@ -9,7 +9,7 @@ from data.pictures import write_jsonl
 
 from vlx.data import DataConfig, build_answers, build_source
 from vlx.data.answer_vocabulary import Answers, answerable, common_answer, count_answers
-from vlx.data.records import annotation
+from vlx.data.records import annotation, available
 from vlx.errors import UserError
 
 
@@ -144,7 +144,7 @@ def test_each_part_of_a_mixture_leaves_out_its_own(tmp_path):
         questions(tmp_path / name, answers)
     parts = tuple({"source": "jsonl", "path": str(tmp_path / name)} for name in "ab")
     mixed = build_source(DataConfig(mixture=parts), "train", answers=Answers(("red",)))
-    assert len(mixed) == 3
+    assert (len(mixed), available(mixed)) == (3, 5)
     assert hasattr(mixed, "order")
 
 

@@ -141,6 +141,7 @@ class ChosenSource:
     def __init__(self, source: Source, rows: np.ndarray):
         self.class_names = source.class_names
         self.answer_names = answer_names(source)
+        self.available = len(source)
         self._source = source
         self._rows = rows
 

@@ -12,7 +12,7 @@ from math import gcd, lcm
 import numpy as np
 
 from vlx.data.order import TrainingOrder
-from vlx.data.records import Record, Source, annotation, answer_names, tokenizer_texts
+from vlx.data.records import Record, Source, annotation, answer_names, available, tokenizer_texts
 
 LONGEST = 1_000_000  # places after which the parts' order repeats; shares are exact to one of it
 
@@ -31,6 +31,7 @@ class MixtureSource:
         names = [answer_names(source) for source in sources]
         known = dict.fromkeys(name for part in names for name in part)
         self.answer_names = tuple(known) if all(names) else ()
+        self.available = sum(map(available, sources))
 
     def __len__(self) -> int:
         return int(self._starts[-1])

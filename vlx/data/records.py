@@ -21,7 +21,8 @@ class Source(Protocol):
     """Records by random access.
 
     May have `captions(index)` and `annotation(index)`, the record without its pictures, which read
-    no pixels; `order(seed)`, in which training reads; and `answer_names`, all answers there can be.
+    no pixels; `order(seed)`, in which training reads; `answer_names`, all answers there can be; and
+    `available`, how many records there were before some were left out.
     """
 
     class_names: tuple[str, ...]
@@ -52,3 +53,8 @@ def annotation(source: Source, index: int) -> Record:
 def answer_names(source: Source) -> tuple[str, ...]:
     """All answers that the source's questions can have, if it knows them."""
     return getattr(source, "answer_names", ())
+
+
+def available(source: Source) -> int:
+    """Records of the source, with those that were left out for want of an answer."""
+    return getattr(source, "available", len(source))

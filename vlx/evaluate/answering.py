@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vlx.data import Source, build_source
-from vlx.data.records import Record, annotation
+from vlx.data import Source
+from vlx.data.records import Record, annotation, available
 from vlx.errors import UserError
 from vlx.evaluate.answers import by_kind, numbered, true_false, vqa_accuracy
 from vlx.evaluate.context import PICTURES, Context
@@ -52,7 +52,7 @@ def vqa(context: Context, params: Any) -> Metrics:
             "The evaluator vqa needs a task that answers from a vocabulary; leave it out of "
             "evaluate.names."
         )
-    source = setup.source(context.split)
+    source = context.source
     index, chosen = _choose(context, params, source, "vqa", len(known))
     records = [annotation(source, n) for n in index.tolist()]
     said = [known.name(n) for n in chosen.tolist()]
@@ -69,15 +69,15 @@ def vqa(context: Context, params: Any) -> Metrics:
     pictures = [_picture(records[n]) for n in rows]
     right = np.array([_accuracy(said[n], expected[n]) for n in rows])
     kinds = [str(records[n].get("answer_type", "")) for n in rows]
-    data, size = setup.config.data, setup.image_size[0]
-    share = len(source) / len(build_source(data, context.split, size))
     score = means({"score": worth[rows]}, numbered(pictures))
-    return score.also(by_kind(right, kinds, pictures)).also({"answerable": share})
+    return score.also(by_kind(right, kinds, pictures)).also(
+        {"answerable": len(source) / available(source)}
+    )
 
 
 def statements(context: Context, params: Any) -> Metrics:
     """Accuracy and consistency of true or false; some are kept in statements-SPLIT.json."""
-    source = context.setup.source(context.split)
+    source = context.source
     index, chosen = _choose(context, params, source, "statements", len(TRUTH))
     records = [annotation(source, n) for n in index.tolist()]
     for record in records:

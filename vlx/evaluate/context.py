@@ -31,6 +31,11 @@ class Context:
     encoder: Encoder
 
     @cached_property
+    def source(self) -> Source:
+        """The split's records; large annotation files are read once for all evaluations."""
+        return self.setup.source(self.split)
+
+    @cached_property
     def writer(self) -> Writer:
         """Writes captions by the options `evaluate.decode`; compiled once for all evaluations."""
         setup = self.setup
