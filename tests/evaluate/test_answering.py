@@ -73,7 +73,12 @@ def test_answers_are_scored_and_kept(tmp_path, questions, devices):
     numbers = [kind == "number" for kind in (row["answer_type"] for row in questions)]
     assert metrics["accuracy_number"] == pytest.approx(right[numbers].mean())
     assert metrics["answerable"] == 1
-    assert set(metrics.intervals) == set(metrics) - {"answerable"}
+    constant = np.mean([
+        [(0, 0.3, 0.6, 0.9, 1)[min(row["answers"].count(word), 4)] for word in WORDS]
+        for row in questions
+    ], axis=0)  # fmt: skip
+    assert metrics["chance"] == pytest.approx(constant.max())
+    assert set(metrics.intervals) == set(metrics) - {"answerable", "chance"}
     predicted = json.loads((folder / "predictions-val.json").read_text())
     assert predicted == [{"question_id": 100 + n, "answer": word} for n, word in enumerate(said)]
     kept = json.loads((folder / "answers-val.json").read_text())
@@ -154,7 +159,8 @@ def test_statements_about_pairs(tmp_path, devices):
     setup = answering(tmp_path, {"source": "jsonl", "path": str(tmp_path)}, 2, devices, **PAIRS)
     metrics, folder = measure(setup, "statements")
     said, label = np.array(chosen(setup, rows, 2)), np.array([row["label"] for row in rows])
-    assert metrics == true_false(said, label, [row["sentence"] for row in rows])
+    expected = true_false(said, label, [row["sentence"] for row in rows])
+    assert metrics == expected | {"chance": 8 / 13}
     assert 0 < metrics["consistency"] < metrics["accuracy"] < 1
     kept = json.loads((folder / "statements-val.json").read_text())
     assert [example["answer"] for example in kept] == [("false", "true")[n] for n in said]

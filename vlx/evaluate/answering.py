@@ -41,7 +41,8 @@ def vqa(context: Context, params: Any) -> Metrics:
 
     `score` is what an answer is worth as a training target, `accuracy` that of the official rules,
     also for each type of question; `answerable` is the share of questions that were asked: those
-    that have an answer in the vocabulary. Answers are kept in the run's evaluations/: some with
+    that have an answer in the vocabulary. `chance` is the score of the best answer for all
+    questions alike. Answers are kept in the run's evaluations/: some with
     their pictures in answers-SPLIT.json, and all in predictions-SPLIT.json, as the benchmark's
     server reads them, if questions have numbers. Without annotations nothing is measured.
     """
@@ -58,7 +59,11 @@ def vqa(context: Context, params: Any) -> Metrics:
     said = [known.name(n) for n in chosen.tolist()]
     _keep_predictions(context, records, said)
     expected = [record.get("answers", ()) for record in records]
-    worth = np.array([float(known.scores(x)[n]) for x, n in zip(expected, chosen, strict=True)])
+    worth, constant = np.zeros(len(chosen)), np.zeros(len(known))
+    for n, answers in enumerate(expected):
+        scores = known.scores(answers)
+        worth[n] = scores[chosen[n]]
+        constant += scores
     _keep(context, "answers", source, index, records, said, expected, worth)
     rows = np.flatnonzero([len(answers) for answers in expected])
     if not len(rows):
@@ -70,13 +75,18 @@ def vqa(context: Context, params: Any) -> Metrics:
     right = np.array([_accuracy(said[n], expected[n]) for n in rows])
     kinds = [str(records[n].get("answer_type", "")) for n in rows]
     score = means({"score": worth[rows]}, numbered(pictures))
-    return score.also(by_kind(right, kinds, pictures)).also(
-        {"answerable": len(source) / available(source)}
-    )
+    rest = {
+        "chance": constant.max() / len(rows),
+        "answerable": len(source) / available(source),
+    }
+    return score.also(by_kind(right, kinds, pictures)).also(rest)
 
 
 def statements(context: Context, params: Any) -> Metrics:
-    """Accuracy and consistency of true or false; some are kept in statements-SPLIT.json."""
+    """Accuracy and consistency of true or false; some are kept in statements-SPLIT.json.
+
+    `chance` is the accuracy of saying the same, true or false, of all.
+    """
     source = context.source
     index, chosen = _choose(context, params, source, "statements", len(TRUTH))
     records = [annotation(source, n) for n in index.tolist()]
@@ -91,7 +101,8 @@ def statements(context: Context, params: Any) -> Metrics:
     right = (chosen == label).astype(float)
     _keep(context, "statements", source, index, records, said, [(x,) for x in expected], right)
     sentences = [record.get("sentence", record["captions"][0]) for record in records]
-    return true_false(chosen, label, sentences)
+    chance = max(np.mean(label), 1 - np.mean(label))
+    return true_false(chosen, label, sentences).also({"chance": chance})
 
 
 def _choose(

@@ -36,7 +36,7 @@ def write(workdir: Path, step: int, split: str, results: Results) -> Path:
 
 
 def show(results: Results, title: str, console: Console | None = None) -> None:
-    """Prints every metric with its interval, and what guessing would reach at rank 1."""
+    """Prints every metric with its interval, and what guessing would reach of the main one."""
     columns = ("evaluator", "metric", "value", "95 % interval", "chance")
     table = Table(*columns, title=title, title_justify="left")
     for name, metrics in results.items():
@@ -62,7 +62,8 @@ def show_captions(path: Path, most: int = 5, console: Console | None = None) -> 
 
 def is_share_of_first(metric: str) -> bool:
     """Whether `chance` says what guessing would reach of it."""
-    return metric.removesuffix(RERANKED).endswith(("top1", "_r1"))
+    name = metric.removesuffix(RERANKED)
+    return name.endswith(("top1", "_r1")) or name in ("score", "accuracy")
 
 
 def form(metric: str, value: float) -> str:
