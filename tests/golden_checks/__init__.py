@@ -15,13 +15,21 @@ from golden_checks import (
     vlmo_data,
     vlmo_images,
     vlmo_models,
+    vlmo_retrieval,
     vlmo_training,
 )
 
 MODULES = {
     "coca": (coca_evaluation, coca_generation, coca_losses, coca_models, coca_training),
     "metrics": (metrics,),
-    "vlmo": (vlmo_answers, vlmo_data, vlmo_images, vlmo_models, vlmo_training),
+    "vlmo": (
+        vlmo_answers,
+        vlmo_data,
+        vlmo_images,
+        vlmo_models,
+        vlmo_retrieval,
+        vlmo_training,
+    ),
 }
 CHECKS = {
     (system, kind): check
