@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.text import TextConfig
 from vlx.layers.transformer import TransformerConfig
 from vlx.layers.vision import PoolerConfig, VisionConfig
 from vlx.models.coca import CocaConfig, DecoderConfig
+from vlx.models.vlmo import VlmoConfig
 
 VOCABULARY, LENGTH = 29, 5
 TOWER = TransformerConfig(width=10, layers=2, heads=2, hidden=7)
@@ -32,6 +34,21 @@ def coca(**changes) -> CocaConfig:
         "embedding": 10,
     }
     return CocaConfig(**(parts | changes))
+
+
+def vlmo(**changes) -> VlmoConfig:
+    """A model with experts; `changes` are fields of its config."""
+    encoder = MultiwayConfig(10, 3, 2, 7, pair_layers=1, layer_scale=0.1)
+    parts = {
+        "encoder": encoder,
+        "image_size": (6, 9),
+        "patch": 3,
+        "vocabulary": VOCABULARY,
+        "text_length": LENGTH,
+        "longest": 8,
+        "answers": 4,
+    }
+    return VlmoConfig(**(parts | changes))
 
 
 def parameters(module, *inputs, seed: int = 1):
@@ -67,4 +84,19 @@ def pairs(batch: int, seed: int = 0, vocabulary: int = VOCABULARY, length: int =
         "text": text * mask,
         "text_mask": mask.astype(np.float32),
         "weight": np.ones(batch, np.float32),
+    }
+
+
+def questions(batch: int, seed: int = 0) -> dict:
+    """A batch with everything that stages on texts and pairs read."""
+    rng, more = np.random.default_rng(seed), pairs(batch, seed)
+    masked = (rng.random(more["text"].shape) < 0.4) & (more["text"] > 0)
+    masked[:, 0] = True  # some word of every text
+    return more | {
+        "text_mask": more["text_mask"] > 0,
+        "masked": masked,
+        "masked_text": np.where(masked, 3, more["text"]),
+        "second_image": rng.integers(0, 256, more["image"].shape, dtype=np.uint8),
+        "answer_scores": rng.random((batch, 4), dtype=np.float32),
+        "label": rng.integers(0, 2, batch).astype(np.int32),
     }

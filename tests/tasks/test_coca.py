@@ -6,14 +6,14 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from jax.interpreters import partial_eval
+from tasks.reading import named_left_out, not_read
 
 from vlx.errors import UserError
 from vlx.layers.bert import BertConfig, BertTextConfig
 from vlx.models.coca import CONFIGS, DecoderConfig
-from vlx.tasks import TASKS, build_task
+from vlx.tasks import build_task
 from vlx.tasks.coca import CocaLoss, CocaTask, configure
-from vlx.train.partition import flatten, unflatten
+from vlx.train.partition import flatten
 
 import small_models as small
 
@@ -68,32 +68,13 @@ CASES = [
 ]
 
 
-def read_by_loss(task) -> tuple[set[str], set[str]]:
-    """Paths of all parameters, and of those that the traced loss reads."""
-    batch = small.pairs(2)
-    params, _ = jax.eval_shape(task.init, jax.random.key(0))
-    flat, key = flatten(params), jax.random.key(0)
-
-    def loss(flat):
-        params = unflatten(flat)
-        out = task.embed(params, {}, batch, 0, {})
-        terms, _ = task.couple(params, {}, out.coupled, 0, key)
-        terms = out.terms | terms
-        assert set(terms) == {name for name, weight in task.weights.items() if weight}
-        return sum(task.weights[name] * total / count for name, (total, count) in terms.items())
-
-    traced = jax.make_jaxpr(loss)(flat).jaxpr
-    _, used = partial_eval.dce_jaxpr(traced, [True])
-    paths = sorted(flat)  # the order of a dictionary's leaves
-    return set(paths), {path for path, is_used in zip(paths, used, strict=True) if is_used}
+BATCH = small.pairs(2)
 
 
 @pytest.mark.parametrize(("model", "loss"), CASES, ids=lambda x: x)
 def test_left_out_is_exactly_what_the_loss_does_not_read(model, loss):
     task = CocaTask(small.coca(**MODELS[model]), LOSSES[loss])
-    paths, used = read_by_loss(task)
-    left_out = {p for p in paths if any(re.fullmatch(q, p) for q in task.left_out)}
-    assert left_out == paths - used
+    assert named_left_out(task) == not_read(task, BATCH)
 
 
 def test_layer_groups_cover_the_towers_but_poolers():
@@ -179,8 +160,3 @@ def test_refuses(model, loss, message):
 def test_an_unknown_task_suggests_the_nearest():
     with pytest.raises(UserError, match=r"config.task='cocoa' is unknown; did you mean 'coca'\?"):
         build_task("cocoa", {}, {})
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_a_task_says_what_it_needs(name):
-    assert {"image", "text", "weight"} <= set(TASKS[name].fields)

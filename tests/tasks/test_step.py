@@ -37,7 +37,7 @@ class Toy(Task):
         }
         return params, {"mean": jnp.zeros(E), "steps": jnp.zeros((), jnp.int32)}
 
-    def prepare(self, params, buffers, batch, step, rng):
+    def prepare(self, params, buffers, batch, step, rng, constants):
         """Targets of the whole batch, which must not depend on how it is cut."""
         target = jax.random.normal(rng, batch["weight"].shape) + jnp.mean(batch["x"], axis=1)
         return dict(batch) | {"target": target}, buffers | {"steps": buffers["steps"] + 1}

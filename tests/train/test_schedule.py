@@ -24,7 +24,7 @@ def test_warmup_grows_by_equal_steps_to_the_peak(name):
 
 @pytest.mark.parametrize(
     ("name", "last"),
-    [("cosine", 0.0), ("linear", 0.5), ("polynomial", 0.5), ("constant", PEAK)],
+    [("cosine", 0.5), ("linear", 0.5), ("polynomial", 0.5), ("constant", PEAK)],
 )
 def test_ends_of_a_shape(name, last):
     rate = rates(name=name, end=0.5, power=2.0)
@@ -34,7 +34,7 @@ def test_ends_of_a_shape(name, last):
 
 def test_middles_of_shapes():
     middle = {name: rates(40, name=name, end=1.0, power=2.0)[20] for name in SHAPES}
-    assert middle["cosine"] == pytest.approx(PEAK / 2)
+    assert middle["cosine"] == pytest.approx((PEAK + 1.0) / 2)
     assert middle["linear"] == pytest.approx((PEAK + 1) / 2)
     assert middle["polynomial"] == pytest.approx(1 + (PEAK - 1) / 4)
 

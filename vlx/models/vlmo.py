@@ -10,7 +10,6 @@ Letters: B batch, T text length, I image tokens, D width, V vocabulary, A answer
 from dataclasses import dataclass, replace
 from functools import partial
 
-import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -44,7 +43,7 @@ class VlmoConfig:
     image_size: tuple[int, int] = (224, 224)  # height, width
     patch: int = 16
     vocabulary: int = 30522
-    text_length: int = 40  # to which all texts are padded
+    text_length: int = 40  # of the longest text
     positions: str = "relative"  # or "absolute", "both", "none"
     longest: int = 196  # texts that the relative positions have rows for
     heads: tuple[str, ...] = ("contrastive", "pair_contrastive", "matching", "words")
@@ -155,7 +154,7 @@ class Vlmo(nn.Module):
         return self._vectors(*self._alone(self._embed_image(image), "image"), "image")
 
     def of_text(self, text: Array) -> Unimodal:
-        """text: int32 [B, T], padded to the model's length."""
+        """text: int32 [B, T]."""
         return self._vectors(*self._alone(self._embed_text(text), "text", _readable(text)), "text")
 
     def encode_image(self, image: Array) -> Array:
@@ -227,7 +226,8 @@ class Vlmo(nn.Module):
 
     def _alone(self, x: Array, kind: str, mask: Array | None = None) -> tuple[Array, Array]:
         """Tokens [B, L, D] of one kind after the last layer, and before the upper ones."""
-        parts, how = ((kind, x.shape[1]),), {"mask": mask, "index": self._index(kind)}
+        parts = ((kind, x.shape[1]),)
+        how = {"mask": mask, "index": self._index(kind, x.shape[1])}
         below = self.encoder.lower(x, parts, **how)
         return self.encoder.rise(below, parts, **how), (below, how)
 
@@ -243,23 +243,23 @@ class Vlmo(nn.Module):
         return Unimodal(unit(project(tokens[:, 0])), pair_vector, tokens)
 
     def _pair(self, image, text, mask=None, kind=IMAGE) -> Array:
-        chex.assert_shape(text, (None, self.config.text_length))
         mask = text != PAD if mask is None else mask
         words, patches = self._embed_text(text), self._embed_image(image, kind)
         seen = jnp.pad(mask, ((0, 0), (0, patches.shape[1])), constant_values=True)
         parts = ("text", words.shape[1]), ("image", patches.shape[1])
         x = jnp.concatenate([words, patches], axis=1)
-        how = {"mask": seen[:, None, None], "index": self._index("pair")}
+        how = {"mask": seen[:, None, None], "index": self._index("pair", text.shape[1])}
         return self.norm(self.encoder(x, parts, together=True, **how))
 
-    def _index(self, kind: str) -> np.ndarray | None:
+    def _index(self, kind: str, length: int) -> np.ndarray | None:
+        """Relative positions of images, of texts of this length, or of both."""
         c = self.config
         if not c.is_relative:
             return None
         if kind == "image":
             return relative.image_index(c.grid)
         make = relative.text_index if kind == "text" else relative.pair_index
-        return make(c.grid, c.longest, c.text_length)
+        return make(c.grid, c.longest, length)
 
 
 class TextTokens(nn.Module):
@@ -270,13 +270,14 @@ class TextTokens(nn.Module):
 
     @nn.compact
     def __call__(self, text: Array) -> Array:
-        c = self.config
-        chex.assert_shape(text, (None, c.text_length))
+        c, length = self.config, text.shape[1]
+        if length > c.text_length:
+            raise ValueError(f"text of {length} tokens, the model takes {c.text_length}.")
         table = partial(Tokens, width=c.encoder.width, dtype=self.dtype)
         x = table(c.vocabulary, padding=PAD, padding_is_zero=False, name="tokens")(text)
         x = x + table(2, name="types")(jnp.zeros((1, 1), jnp.int32))
         # A model with relative positions owns this table too, as published; nothing reads it.
-        positions = table(c.text_length, name="positions")(jnp.arange(c.text_length)[None])
+        positions = table(c.text_length, name="positions")(jnp.arange(length)[None])
         x = x if c.is_relative else x + positions
         x = Norm(1e-12, self.dtype, name="norm")(x)
         return Dropout(c.encoder.drop_path)(x)  # the official code takes one rate for both

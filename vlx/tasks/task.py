@@ -78,6 +78,7 @@ class Task:
     image_size: tuple[int, int]  # height, width
     text_length: int  # the longest text; 0: the task reads none
     vocabulary: int  # ids that the model takes
+    answers: int = 0  # how many the model tells apart
     grid: tuple[int, int] | None = None  # rows and columns of patches, where patches are masked
 
     @classmethod

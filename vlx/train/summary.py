@@ -65,11 +65,22 @@ def _cost(setup: Setup, params) -> list[str]:
 
 def example_batch(setup: Setup) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a batch, as the data would give it."""
-    size, length = setup.config.batch.size, setup.config.tokenizer.length
+    c, task = setup.config, setup.task
+    image, text = (*setup.image_size, 3), (c.tokenizer.length,)
     shapes = {
-        "image": ((size, *setup.image_size, 3), np.uint8),
-        "text": ((size, length), np.int32),
-        "text_mask": ((size, length), np.bool_),
-        "weight": ((size,), np.float32),
+        "image": (image, np.uint8),
+        "second_image": (image, np.uint8),
+        "target_image": ((c.data.target_size, c.data.target_size, 3), np.uint8),
+        "text": (text, np.int32),
+        "text_mask": (text, np.bool_),
+        "masked_text": (text, np.int32),
+        "masked": (text, np.bool_),
+        "patch_mask": ((math.prod(task.grid or ()),), np.bool_),
+        "answer_scores": ((task.answers,), np.float32),
+        "label": ((), np.int32),
+        "weight": ((), np.float32),
     }
-    return {name: jax.ShapeDtypeStruct(*shapes[name]) for name in setup.task.fields}
+    return {
+        name: jax.ShapeDtypeStruct((c.batch.size, *shapes[name][0]), shapes[name][1])
+        for name in task.fields
+    }
