@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from vlx.data.tokenizers.vocabulary import keep
 from vlx.errors import UserError
@@ -39,11 +41,19 @@ def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
     def initialise(params: Any) -> Any:
         flat = flatten(params)
         for name, value in fitted.values.items():
-            old = flat[name]
-            flat[name] = place_whole(value.astype(old.dtype), old.sharding)
+            flat[name] = _placed(value, flat[name])
         return unflatten(flat)
 
     return initialise
+
+
+def _placed(value: np.ndarray, fresh: jax.Array) -> jax.Array:
+    """The value where the fresh one lives, which stays where the value is masked."""
+    data = place_whole(np.ma.getdata(value).astype(fresh.dtype), fresh.sharding)
+    if not np.ma.is_masked(value):
+        return data
+    masked = place_whole(np.ma.getmaskarray(value), fresh.sharding)
+    return jax.jit(jnp.where, out_shardings=fresh.sharding)(masked, fresh, data)
 
 
 def _share_vocabulary(setup: Setup, source: Pretrained) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from vlx.interop import dall_e, unilm_beit
-from vlx.interop.table import to_official, to_vlx
+from vlx.interop.table import to_official, to_vlx, with_computed
 from vlx.layers.pixels import STATISTICS
 from vlx.layers.relative import image_rows
 from vlx.models import parameter_shapes
@@ -31,15 +31,9 @@ def load(case: Case) -> tuple[BeitConfig, list, dict]:
     table = unilm_beit.table(c)
     shapes = jax.eval_shape(lambda x: to_official(table, x), parameter_shapes(Beit(c)))
     state = case.group("param") | case.group("buffer")
-    given = with_indices(table, state)
+    given = with_computed(table, state)
     assert {name: x.shape for name, x in given.items()} == {n: x.shape for n, x in shapes.items()}
     return c, table, unflatten_dict(to_vlx(table, given), sep="/")
-
-
-def with_indices(table, state: dict) -> dict:
-    """The state with what the model computes, where a file may leave it out."""
-    computed = {rule.official: rule.transform.to_official()[0] for rule in table if not rule.vlx}
-    return computed | state
 
 
 def official_names(table, params) -> dict:

@@ -7,7 +7,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vlx.interop import unilm_vlmo
-from vlx.interop.table import to_official, to_vlx
+from vlx.interop.table import to_official, to_vlx, with_computed
 from vlx.interop.unilm_vlmo_config import read_config
 from vlx.models.vlmo import Vlmo, VlmoConfig
 from vlx.tasks.vlmo import VlmoLoss, VlmoTask
@@ -20,7 +20,7 @@ def load(case: Case) -> tuple[VlmoConfig, list, dict]:
     """Config, table and parameters of a case."""
     c = read_config(case.config)
     table = unilm_vlmo.table(c)
-    state = unilm_vlmo.clean(case.group("param"), {})
+    state = with_computed(table, case.group("param"))
     return c, table, unflatten_dict(to_vlx(table, state), sep="/")
 
 
@@ -60,7 +60,7 @@ def batch_of(inputs: dict) -> dict:
 
 def round_trip(case: Case, table) -> Ratios:
     """Official to vlx and back is the identity; as ratios, 0 or infinity."""
-    official = unilm_vlmo.clean(case.group("param"), {})
+    official = with_computed(table, case.group("param"))
     back = to_official(table, to_vlx(table, official))
     same = set(back) == set(official) and all(
         np.array_equal(np.asarray(back[name]), official[name]) for name in official

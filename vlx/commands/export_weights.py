@@ -4,7 +4,8 @@
     python -m vlx export models/a --format=open_clip_coca --output=for_open_clip
 
 The first makes a folder that `vlx.load` and `init_from` read, the second files that open_clip loads
-with strict=True. `python -m vlx formats` lists the formats.
+with strict=True. `python -m vlx formats` lists the formats; docs/interop.md says how the official
+code of each reads its files.
 """
 
 from pathlib import Path

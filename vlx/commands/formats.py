@@ -19,6 +19,6 @@ def main(argv: list[str]) -> int:
     table = Table("format", "what it is", "files that export writes", box=None)
     table.add_row("vlx", "vlx's own folder", "config.json, model.safetensors, vocabulary")
     for name, chosen in FORMATS.items():
-        table.add_row(name, chosen.about, f"{chosen.config_file}, {chosen.weights_file}")
+        table.add_row(name, chosen.about, ", ".join(chosen.files))
     Console(highlight=False).print(table)
     return 0

@@ -6,6 +6,7 @@
 The first is a folder of the Hugging Face hub with open_clip_config.json, the second a bare file,
 for which --model names a preset. `python -m vlx formats` lists what is read. The vocabulary is
 looked for where it is usually installed; --tokenizer=FILE names another, none leaves it out.
+--statistics=imagenet says how pixels were normalised, where no config does.
 """
 
 import tempfile
@@ -23,6 +24,7 @@ def define_flags() -> None:
     flags.DEFINE_string("output", None, "Folder to make.")
     flags.DEFINE_string("format", "", "Name of the format; found out by default.")
     flags.DEFINE_string("model", "", "Preset, where no config lies beside the file.")
+    flags.DEFINE_string("statistics", "", "Of pixels: a name in vlx/layers/pixels.py.")
     flags.DEFINE_string("tokenizer", "", "The vocabulary's file or folder, or none.")
 
 
@@ -36,6 +38,8 @@ def main(argv: list[str]) -> int:
         )
     output = Path(FLAGS.output)
     pretrained = official.read_whole(Path(argv[1]), FLAGS.format, FLAGS.model)
+    if FLAGS.statistics:
+        pretrained = replace(pretrained, pixels=_normalised(pretrained.pixels, FLAGS.statistics))
     with tempfile.TemporaryDirectory() as folder:
         native.save(output, _with_vocabulary(pretrained, Path(folder)))
     count = sum(x.size for x in pretrained.params.values())
@@ -43,11 +47,18 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _normalised(pixels, statistics: str):
+    try:
+        return replace(pixels, statistics=statistics)
+    except ValueError as error:
+        raise UserError(f"--{error}") from error
+
+
 def _with_vocabulary(pretrained, folder: Path):
     """The model with a copy of its vocabulary, or without one if that is asked for."""
     from vlx.data import build_tokenizer
 
-    if FLAGS.tokenizer == "none":
+    if FLAGS.tokenizer == "none" or pretrained.tokenizer is None:
         return replace(pretrained, tokenizer=None)
 
     def train():

@@ -4,8 +4,20 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vlx.interop import clip, open_clip_coca, open_clip_files, open_clip_state
+from vlx.interop import (
+    clip,
+    dall_e,
+    open_clip_coca,
+    open_clip_files,
+    open_clip_state,
+    unilm_beit,
+    unilm_files,
+    unilm_vlmo,
+    unilm_vlmo_config,
+)
+from vlx.interop.description import ConfigFile, Description
 from vlx.interop.table import Rule
+from vlx.models import beit, dvae, vlmo
 
 __all__ = ["FORMATS", "Format"]
 
@@ -17,24 +29,32 @@ class Format:
     about: str  # in a few words
     model: str  # a name in `vlx.models.MODELS`
     presets: Mapping[str, Any]  # model configs of published files, by their official names
-    config_file: str
     weights_file: str
     knows: Callable[[Collection[str]], bool]  # whether these names of tensors are of this format
-    read_config: Callable[[Mapping[str, Any]], open_clip_files.Description]
-    write_config: Callable[[open_clip_files.Description], dict[str, Any]]
-    default: Callable[[Any], open_clip_files.Description]  # what goes with a bare model config
+    default: Callable[[Any], Description]  # what goes with a bare model config
     table: Callable[[Any, Collection[str]], list[Rule]]  # of a config, for a file with such names
     clean: Callable[[Mapping[str, Any], Mapping[str, tuple[int, ...]]], dict[str, Any]]
+    config_file: ConfigFile | None = None
+    # The model config that tensors tell by themselves, with another that may say what they do not.
+    describe: Callable[[Mapping[str, Any], Any], Any] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What an export consists of."""
+        return (*([self.config_file.name] if self.config_file else []), self.weights_file)
+
+
+def _as_it_is(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    return dict(state)
 
 
 _OPEN_CLIP = {
-    "config_file": "open_clip_config.json",
+    "config_file": ConfigFile("open_clip_config.json", open_clip_files.read, open_clip_files.write),
     "weights_file": "open_clip_model.safetensors",
-    "read_config": open_clip_files.read,
-    "write_config": open_clip_files.write,
     "default": open_clip_files.default,
     "clean": open_clip_state.clean,
 }
+_UNILM = {"weights_file": "model.safetensors", "default": unilm_files.default}
 
 FORMATS = {
     "open_clip_coca": Format(
@@ -52,5 +72,40 @@ FORMATS = {
         knows=lambda names: "visual.proj" in names and "logit_scale" in names,
         table=clip.table_for,
         **_OPEN_CLIP,
+    ),
+    "unilm_vlmo": Format(
+        about="VLMo of unilm, of any stage",
+        model="vlmo",
+        presets=vlmo.CONFIGS,
+        knows=lambda names: "transformer.patch_embed.proj.weight" in names,
+        table=lambda config, names: unilm_vlmo.table(config),
+        clean=unilm_vlmo.clean,
+        config_file=unilm_files.config_file(
+            unilm_vlmo_config.read_config, unilm_vlmo_config.write_config
+        ),
+        describe=unilm_vlmo_config.describe,
+        **_UNILM,
+    ),
+    "unilm_beit": Format(
+        about="BEiT of unilm, self-supervised or with classes",
+        model="beit",
+        presets=beit.CONFIGS,
+        knows=lambda names: {"patch_embed.proj.weight", "blocks.0.attn.qkv.weight"} <= set(names),
+        table=lambda config, names: unilm_beit.table(config),
+        clean=_as_it_is,
+        config_file=unilm_files.config_file(unilm_beit.read_config, unilm_beit.write_config),
+        describe=unilm_beit.describe,
+        **_UNILM,
+    ),
+    "dall_e": Format(
+        about="the encoder of DALL-E's autoencoder, BEiT's visual tokenizer",
+        model="dvae",
+        presets=dvae.CONFIGS,
+        weights_file="model.safetensors",
+        knows=lambda names: dall_e.OUTPUT in names,
+        default=dall_e.default,
+        table=lambda config, names: dall_e.table(config),
+        clean=_as_it_is,
+        describe=dall_e.describe,
     ),
 }

@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from vlx.interop.description import Description
 from vlx.interop.open_clip_blocks import PATCH_KERNEL
+from vlx.interop.pretrained import Pixels
 from vlx.interop.table import Rule
 from vlx.models.dvae import GROUPS, DvaeConfig
 
@@ -30,7 +32,12 @@ def _convolution(official: str, vlx: str) -> list[Rule]:
     return [kernel, Rule(f"{official}.b", f"{vlx}/bias")]
 
 
-def describe(state: Mapping[str, Any]) -> DvaeConfig:
+def default(config: DvaeConfig) -> Description:
+    """The pixels that the tokenizer looks at."""
+    return Description(config, Pixels(config.image_size, "dall_e", "squash"), None)
+
+
+def describe(state: Mapping[str, Any], like: Any = None) -> DvaeConfig:
     """The tokenizer whose tensors a file holds; images are 112 pixels wide, as BEiT has them."""
     names = [
         name for name in state if re.fullmatch(r"blocks\.group_1\.block_\d+\..*conv_1\.w", name)

@@ -25,6 +25,9 @@ USUAL = (  # names of weights in a published folder; the first that is there cou
     "pytorch_model.bin",
 )
 
+WRAPPERS = ("state_dict", "module", "model")  # what training checkpoints call the weights
+PREFIX = "module."  # of every name, as data-parallel training leaves it
+
 Tensors = dict[str, np.ndarray]
 
 
@@ -43,15 +46,16 @@ def find_weights(path: Path) -> Path:
 def read_tensors(path: Path) -> Tensors:
     """Every tensor of a file by name, of the type it is stored in.
 
-    What wraps them in a training checkpoint (`state_dict`) is taken off. Raises UserError for a
-    file that is damaged, of another kind, or that would have to be run.
+    What wraps them in a training checkpoint (`state_dict`, `module`, `model`) is taken off, and
+    the prefix `module.` where all names have it. Raises UserError for a file that is damaged, of
+    another kind, or that would have to be run.
     """
     if not path.is_file():
         raise UserError(f"{path}: there is no such file.")
     if path.suffix == SAFE:
-        return _read_safe(path)
+        return _without_prefix(_read_safe(path))
     if path.suffix in PICKLED:
-        return _read_pickled(path)
+        return _without_prefix(_read_pickled(path))
     kinds = ", ".join((SAFE, *PICKLED))
     raise UserError(f"{path} is no file of weights that vlx knows; it should end in {kinds}.")
 
@@ -93,11 +97,22 @@ def _read_pickled(path: Path) -> Tensors:
             f"{path} holds more than tensors, or is damaged, and is not opened ({reason[:120]}). "
             "Take the model's .safetensors file, or save its state_dict() alone."
         ) from error
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
+    state = _unwrapped(content) if isinstance(content, Mapping) else {}
     tensors = {name: x for name, x in state.items() if isinstance(x, torch.Tensor)}
     if not tensors:
         raise UserError(f"{path} holds no tensors by name; save the model's state_dict() there.")
     return {name: _array(torch, x) for name, x in tensors.items()}
+
+
+def _unwrapped(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    inside = (content.get(name) for name in WRAPPERS)
+    return next((x for x in inside if isinstance(x, Mapping)), content)
+
+
+def _without_prefix(tensors: Tensors) -> Tensors:
+    if not all(name.startswith(PREFIX) for name in tensors):
+        return tensors
+    return {name.removeprefix(PREFIX): x for name, x in tensors.items()}
 
 
 def _array(torch: Any, x: Any) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Parameters of one model as the start of another: what is taken, resized, newly made, left."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from vlx.errors import UserError
-from vlx.interop.positions import resize_grid, resize_length
+from vlx.interop.adapt import adapt, view
 from vlx.interop.pretrained import Pretrained
+from vlx.interop.stacks import Shape, by_place, places
 
 TAKEN, RESIZED, NEW, LEFT = "taken", "resized", "newly made", "left"
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Row:
 class Fit:
     """The values to begin with, and an account of every array of either model."""
 
-    values: Mapping[str, np.ndarray]  # of what is taken or resized
+    values: Mapping[str, np.ndarray]  # of what is taken or resized; masked where new values stay
     rows: tuple[Row, ...]
 
     def show(self, title: str, console: Console | None = None) -> None:
@@ -50,25 +50,29 @@ class Fit:
 def fit(shapes: Mapping[str, Shape], config: Any, source: Pretrained) -> Fit:
     """Values for a model of `config`, whose arrays have `shapes`, from a trained one.
 
-    Arrays match by path. Position tables of other sizes are resized; other arrays of another shape
-    are newly made. Raises UserError if nothing matches.
+    Arrays match by path, those of stacked layers by the number of the layer in the whole encoder.
+    Tables of other sizes are resized (`vlx/interop/adapt.py`); other arrays of another shape are
+    newly made. Raises UserError if nothing matches.
     """
-    values, rows = {}, []
-    for path, wanted in shapes.items():
-        given = source.params.get(path)
-        if given is None:
-            rows.append(Row(path, NEW, wanted))
-        elif given.shape == wanted and not _moved(path, config, source.model.config):
-            values[path] = given
-            rows.append(Row(path, TAKEN, wanted, given.shape))
-        else:
-            resized = _resize(path, given, wanted, config, source.model.config)
-            if resized is not None:
-                values[path] = resized
-            what = NEW if resized is None else RESIZED
-            rows.append(Row(path, what, wanted, given.shape))
-    left = [Row(path, LEFT, given=x.shape) for path, x in source.params.items()]
-    rows += [row for row in left if row.path not in shapes]
+    old = source.model.config
+    given = view(by_place(source.params), config, old)
+    values, rows, wanted_places = {}, [], set()
+    for path, spots in places(shapes).items():
+        wanted_places.update(spots)
+        parts = [given.get(spot) for spot in spots]
+        stacked = spots[0][1] is not None
+        shape = shapes[path][1:] if stacked else shapes[path]
+        fitted = [
+            None if x is None else adapt(place, x, shape, config, old)
+            for (place, _), x in zip(spots, parts, strict=True)
+        ]
+        what = _what(parts, fitted)
+        if what != NEW:
+            values[path] = _value(fitted, shape, stacked)
+        rows.append(Row(path, what, shapes[path], _shape(parts, stacked)))
+    for path, spots in places({path: x.shape for path, x in source.params.items()}).items():
+        if any(spot in given and spot not in wanted_places for spot in spots):
+            rows.append(Row(path, LEFT, given=source.params[path].shape))
     if not values:
         raise UserError(
             "init_from: no array has the path and shape of one of this model; is it the right file?"
@@ -76,21 +80,26 @@ def fit(shapes: Mapping[str, Shape], config: Any, source: Pretrained) -> Fit:
     return Fit(values, tuple(sorted(rows, key=lambda row: row.what)))
 
 
-def _moved(path: str, new: Any, old: Any) -> bool:
-    """Whether equally many positions stand for other places, as 2 x 6 patches for 3 x 4."""
-    return path == "image/positions" and new.vision.grid != old.vision.grid
+def _what(parts: Sequence, fitted: Sequence) -> str:
+    if all(x is None for x in fitted):
+        return NEW
+    taken = all(x is not None and x is part for x, part in zip(fitted, parts, strict=True))
+    return TAKEN if taken else RESIZED
 
 
-def _resize(path: str, table: np.ndarray, wanted: Shape, new: Any, old: Any) -> np.ndarray | None:
-    """The position table in the wanted shape; None for what cannot be resized."""
-    if table.shape[1:] != wanted[1:]:
+def _value(fitted: Sequence, shape: Shape, stacked: bool) -> np.ndarray:
+    """The array of all parts, masked where there is nothing."""
+    filled = [np.ma.masked_all(shape, np.float32) if x is None else x for x in fitted]
+    partly = any(map(np.ma.is_masked, filled))
+    filled = [x if partly else np.ma.getdata(x) for x in filled]
+    if not stacked:
+        return filled[0]
+    return np.ma.stack(filled) if partly else np.stack(filled)
+
+
+def _shape(parts: Sequence, stacked: bool) -> Shape | None:
+    """Of what the trained model has."""
+    shapes = [x.shape for x in parts if x is not None]
+    if not shapes:
         return None
-    if path == "image/positions" and new.vision.class_token == old.vision.class_token:
-        extra = int(new.vision.class_token)
-        # Without a config of its own a file tells its grid by the number of rows alone.
-        grid = old.vision.grid if len(table) == extra + np.prod(old.vision.grid) else None
-        return resize_grid(table, new.vision.grid, extra, grid)
-    has_class = [getattr(c.text, "class_token", False) for c in (new, old)]
-    if path == "text/positions" and has_class[0] == has_class[1]:
-        return resize_length(table, wanted[0])
-    return None
+    return (len(shapes), *shapes[0]) if stacked else shapes[0]

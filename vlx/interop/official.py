@@ -10,11 +10,11 @@ import jax
 from vlx.config import nearest
 from vlx.errors import UserError
 from vlx.interop import FORMATS, Format
+from vlx.interop.description import ConfigFile, Description
 from vlx.interop.files import find_weights, read_tensors, write_tensors
 from vlx.interop.native import write_folder
-from vlx.interop.open_clip_files import Description
 from vlx.interop.pretrained import Pretrained, check_params, float32
-from vlx.interop.table import to_official, to_vlx
+from vlx.interop.table import to_official, to_vlx, with_computed
 from vlx.models import MODELS, name_of, parameter_shapes
 
 
@@ -22,17 +22,18 @@ def read(path: Path, format: str = "", model: Any = None) -> Pretrained:
     """The model in a published file or folder, under vlx's paths; its vocabulary is not in it.
 
     `format` is a name in FORMATS, by default the one that knows the file's tensors. `model` is a
-    model config, or the name of a preset, for files that come without a config.
+    model config, or the name of a preset, for files that come without a config; of formats whose
+    tensors tell the model it says only what they leave open.
     """
     path = find_weights(path)
     state = read_tensors(path)
     chosen = find_format(format) if format else _detect(path, state)
-    description = _describe(path, chosen, model)
+    description = _describe(path, chosen, model, state)
     module = MODELS[chosen.model].module(description.config)
     try:
         table = chosen.table(description.config, state)
         state = chosen.clean(state, _official_shapes(table, parameter_shapes(module)))
-        params = to_vlx(table, state)
+        params = to_vlx(table, with_computed(table, state))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:  # what a table cannot reshape
@@ -65,21 +66,25 @@ def write(folder: Path, pretrained: Pretrained, format: str) -> None:
             f"take --format={' or '.join(fitting) or 'vlx'}."
         )
     config = p.model.config
-    official_config = chosen.write_config(Description(config, p.pixels, p.tokenizer))
+    settings = {}
+    if beside := chosen.config_file:
+        settings[beside.name] = beside.write(Description(config, p.pixels, p.tokenizer))
     official = to_official(chosen.table(config, ()), p.params)
 
     def fill(draft: Path) -> None:
-        (draft / chosen.config_file).write_text(json.dumps(official_config, indent=2) + "\n")
+        for name, content in settings.items():
+            (draft / name).write_text(json.dumps(content, indent=2) + "\n")
         write_tensors(draft / chosen.weights_file, official, {"format": "pt"})
 
     write_folder(folder, fill)
 
 
 def usual_vocabulary(pretrained: Pretrained) -> str:
-    """The name of the tokenizer that the official code takes for such a model."""
+    """The name of the tokenizer that the official code takes for such a model; empty if none."""
     model = name_of(pretrained.model)
     chosen = next(f for f in FORMATS.values() if f.model == model)
-    return chosen.default(pretrained.model.config).tokenizer.name
+    tokenizer = chosen.default(pretrained.model.config).tokenizer
+    return tokenizer.name if tokenizer else ""
 
 
 def find_format(name: str) -> Format:
@@ -91,7 +96,7 @@ def find_format(name: str) -> Format:
 
 def _detect(path: Path, names: Collection[str]) -> Format:
     for chosen in FORMATS.values():
-        if chosen.knows({name.removeprefix("module.") for name in names}):
+        if chosen.knows(names):
             return chosen
     raise UserError(
         f"{path} is of no format that vlx knows ({', '.join(FORMATS)}); its first tensors are "
@@ -99,27 +104,44 @@ def _detect(path: Path, names: Collection[str]) -> Format:
     )
 
 
-def _describe(path: Path, chosen: Format, model: Any) -> Description:
-    """From the config beside the file, else from what was given."""
-    beside = path.parent / chosen.config_file
-    if beside.is_file():
-        try:
-            return chosen.read_config(json.loads(beside.read_text()))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{beside} cannot be read: {error}. Copy it again.") from error
-    kind = MODELS[chosen.model]
-    if type(model) is kind.config:
+def _describe(path: Path, chosen: Format, model: Any, state: Mapping[str, Any]) -> Description:
+    """From the config beside the file, else from its tensors, else from what was given."""
+    if chosen.config_file and (beside := path.parent / chosen.config_file.name).is_file():
+        return _read_config(beside, chosen.config_file)
+    if isinstance(model, str) and model:
+        if model not in chosen.presets:
+            raise UserError(f"--model={model!r} is unknown; {nearest(model, chosen.presets)}")
+        model = chosen.presets[model]
+    if chosen.describe:
+        return chosen.default(_told_by_tensors(path, chosen, model, state))
+    if type(model) is MODELS[chosen.model].config:
         return chosen.default(model)
-    if not model:
-        raise UserError(
-            f"{path} has no {chosen.config_file} beside it; put it there, or say which model it "
-            f"is: --model={next(iter(chosen.presets))}."
-        )
-    if not isinstance(model, str):
+    if model:
         raise UserError(f"{path} holds a {chosen.model}, but the run trains a {name_of(model)}.")
-    if model not in chosen.presets:
-        raise UserError(f"--model={model!r} is unknown; {nearest(model, chosen.presets)}")
-    return chosen.default(chosen.presets[model])
+    raise UserError(
+        f"{path} has no {chosen.config_file.name} beside it; put it there, or say which model it "
+        f"is: --model={next(iter(chosen.presets))}."
+    )
+
+
+def _read_config(path: Path, file: ConfigFile) -> Description:
+    try:
+        return file.read(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}. Copy it again.") from error
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}; copy it again.") from error
+
+
+def _told_by_tensors(path: Path, chosen: Format, model: Any, state: Mapping[str, Any]) -> Any:
+    try:
+        return chosen.describe(state, model or None)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except KeyError as error:
+        raise UserError(f"{path} is not {chosen.about}: it lacks {error}.") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} holds no model that vlx knows: {error}") from error
 
 
 def _official_shapes(table, shapes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

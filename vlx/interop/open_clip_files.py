@@ -1,11 +1,11 @@
 """`open_clip_config.json`: the model, its pixels and its vocabulary."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vlx.data import TokenizerConfig
 from vlx.errors import UserError
+from vlx.interop.description import Description
 from vlx.interop.open_clip_config import read_config, write_config
 from vlx.interop.pretrained import Pixels
 from vlx.layers.bert import BertTextConfig
@@ -14,15 +14,6 @@ from vlx.models.clip import ClipConfig
 from vlx.models.coca import CocaConfig
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a published config says."""
-
-    config: Any  # of the model
-    pixels: Pixels
-    tokenizer: TokenizerConfig
 
 
 def read(official: Mapping[str, Any]) -> Description:

@@ -12,12 +12,17 @@ from vlx.errors import UserError
 
 
 def resize_grid(
-    table: np.ndarray, grid: tuple[int, int], extra: int, old: tuple[int, int] | None = None
+    table: np.ndarray,
+    grid: tuple[int, int],
+    extra: int,
+    old: tuple[int, int] | None = None,
+    antialias: bool = True,
 ) -> np.ndarray:
     """A table for rows x columns patches: [extra + P, D] -> [extra + rows * columns, D].
 
-    The first `extra` rows (class token) stay. Bicubic with antialiasing, half-pixel centres, as
-    open_clip, which takes the old grid as square; `old` says what it was.
+    The first `extra` rows (class token) stay. Bicubic with half-pixel centres: antialiased as in
+    open_clip, else as in BEiT, which differs in the curve and at the borders too. Both take the old
+    grid as square; `old` says what it was.
     """
     first, rest = table[:extra], table[extra:]
     old = old or _square(len(rest))
@@ -25,8 +30,32 @@ def resize_grid(
         return table
     square = rest.reshape(*old, -1)
     shape = (*grid, rest.shape[-1])
-    rest = jax.image.resize(square, shape, "bicubic", antialias=True).reshape(-1, shape[-1])
-    return np.concatenate([first, np.asarray(rest)])
+    if antialias:
+        rest = np.asarray(jax.image.resize(square, shape, "bicubic", antialias=True))
+    else:
+        down, along = (_sharp_cubic(*pair) for pair in zip(old, grid, strict=True))
+        rest = np.einsum("Rr,Cc,rcD->RCD", down, along, square).astype(table.dtype)
+    return np.concatenate([first, rest.reshape(-1, shape[-1])])
+
+
+def _sharp_cubic(old: int, new: int, sharpness: float = 0.75) -> np.ndarray:
+    """Weights of the old points in each new one, as PyTorch's bicubic: [new, old].
+
+    Four neighbours count, beyond the border the border itself.
+    """
+    place = (np.arange(new) + 0.5) * old / new - 0.5
+    first, a = np.floor(place).astype(int), -sharpness
+    weights = np.zeros((new, old))
+    for step in range(-1, 3):
+        x = np.abs(place - (first + step))
+        near = ((a + 2) * x - (a + 3)) * x**2 + 1
+        far = a * (((x - 5) * x + 8) * x - 4)
+        np.add.at(
+            weights,
+            (np.arange(new), np.clip(first + step, 0, old - 1)),
+            np.where(x <= 1, near, far),
+        )
+    return weights
 
 
 def _square(patches: int) -> tuple[int, int]:

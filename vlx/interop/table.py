@@ -176,3 +176,9 @@ def computed(name: str, value: np.ndarray) -> Rule:
         return ()
 
     return Rule(name, (), Transform(check, lambda: (value,)))
+
+
+def with_computed(table: Sequence[Rule], official: Flat) -> dict[str, Any]:
+    """The official tensors with those that vlx computes, where a file leaves them out."""
+    values = {rule.official: rule.transform.to_official()[0] for rule in table if not rule.vlx}
+    return values | dict(official)

@@ -1,6 +1,5 @@
 """BEiT's checkpoints: self-supervised (`lm_head`) and fine-tuned to classes (`head`)."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +8,25 @@ from vlx.errors import UserError
 from vlx.interop import unilm_blocks as blocks
 from vlx.interop.open_clip_blocks import PATCH_KERNEL, linear, norm
 from vlx.interop.table import Rule, computed
+from vlx.interop.unilm_sizes import (
+    check_expressible,
+    grid_of,
+    mlp_ratio,
+    published_heads,
+    side_of,
+)
 from vlx.layers.multiway import MultiwayConfig
-from vlx.layers.relative import SPECIAL, image_index
+from vlx.layers.relative import SPECIAL, Grid, image_index, image_rows
 from vlx.models.beit import CONFIGS, BeitConfig
 
 SHARED = "rel_pos_bias"
 TABLE, INDEX = "relative_position_bias_table", "relative_position_index"
+# Options of the official constructor and the positions that they make.
+OPTIONS = {
+    "use_abs_pos_emb": "absolute",
+    "use_rel_pos_bias": "relative",
+    "use_shared_rel_pos_bias": "shared_relative",
+}
 
 
 def table(c: BeitConfig) -> list[Rule]:
@@ -44,20 +56,9 @@ def table(c: BeitConfig) -> list[Rule]:
     return rules + linear("head", "class_head")
 
 
-def clean(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The tensors of a file, with the index arrays of its state dict also where it has none."""
-    state = {name.removeprefix("module."): x for name, x in state.get("model", state).items()}
-    for name in [name for name in state if name.endswith(TABLE)]:
-        index = name.replace(TABLE, INDEX)
-        state.setdefault(index, image_index((side := _side(state[name]), side)))
-    return state
-
-
 def read_config(official: Mapping[str, Any]) -> BeitConfig:
     """The model of the official constructor's arguments; what they leave out is off."""
     size = official["img_size"]
-    options = ("use_abs_pos_emb", "use_rel_pos_bias", "use_shared_rel_pos_bias")
-    positions = zip(options, ("absolute", "relative", "shared_relative"), strict=True)
     return BeitConfig(
         MultiwayConfig(
             width=official["embed_dim"],
@@ -70,17 +71,37 @@ def read_config(official: Mapping[str, Any]) -> BeitConfig:
         ),
         image_size=(size, size) if isinstance(size, int) else tuple(size),
         patch=official["patch_size"],
-        positions=tuple(name for option, name in positions if official.get(option)),
+        positions=tuple(name for option, name in OPTIONS.items() if official.get(option)),
         codes=official.get("vocab_size", 0),
         classes=official.get("num_classes", 0),
         mean_pooling=official.get("use_mean_pooling", True),
     )
 
 
-def describe(state: Mapping[str, Any]) -> BeitConfig:
-    """The model whose tensors a file holds; images are square.
+def write_config(c: BeitConfig) -> dict[str, Any]:
+    """The official constructor's arguments of a model, as `read_config` takes them."""
+    check_expressible(c.encoder)
+    e = c.encoder
+    settings = {
+        "img_size": list(c.image_size),
+        "patch_size": c.patch,
+        "embed_dim": e.width,
+        "depth": e.layers,
+        "num_heads": e.heads,
+        "mlp_ratio": mlp_ratio(e),
+        "qkv_bias": e.qv_bias,
+        "init_values": e.layer_scale or None,
+    }
+    settings |= {option: name in c.positions for option, name in OPTIONS.items()}
+    if c.codes:
+        return settings | {"vocab_size": c.codes}
+    return settings | {"num_classes": c.classes, "use_mean_pooling": c.mean_pooling}
 
-    Raises UserError where neither positions nor a published size tell what a file does not say.
+
+def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
+    """The model whose tensors a file holds; images are square where nothing says otherwise.
+
+    like: a config that may say what the file leaves open. Raises UserError for what stays open.
     """
     shape = {name: x.shape for name, x in state.items()}
     width, _, patch, _ = shape["patch_embed.proj.weight"]
@@ -91,11 +112,13 @@ def describe(state: Mapping[str, Any]) -> BeitConfig:
         "shared_relative": f"{SHARED}.{TABLE}",
     }
     positions = tuple(name for name, sign in signs.items() if sign in shape)
-    tables = [state[signs[name]] for name in positions if name != "absolute"]
+    tables = [shape[signs[name]] for name in positions if name != "absolute"]
     if tables:
-        side, heads = _side(tables[0]), tables[0].shape[1]
+        heads, side = tables[0][1], side_of(tables[0][0] - SPECIAL)
+        grid = (side, side) if side else _grid_like(tables[0][0], like)
     elif positions:
-        side, heads = math.isqrt(shape["pos_embed"][1] - 1), _published_heads(width, layers)
+        heads = published_heads(width, layers, (like, *CONFIGS.values()))
+        grid = grid_of(shape["pos_embed"][1] - 1, like)
     else:
         raise UserError("The file has no positions of any kind, so its image size is unknown.")
     return BeitConfig(
@@ -108,7 +131,7 @@ def describe(state: Mapping[str, Any]) -> BeitConfig:
             layer_scale=0.1 if "blocks.0.gamma_1" in shape else 0.0,
             qv_bias="blocks.0.attn.q_bias" in shape,
         ),
-        image_size=(side * patch, side * patch),
+        image_size=(grid[0] * patch, grid[1] * patch),
         patch=patch,
         positions=positions,
         codes=shape.get("lm_head.bias", (0,))[0],
@@ -117,16 +140,12 @@ def describe(state: Mapping[str, Any]) -> BeitConfig:
     )
 
 
-def _side(table: Any) -> int:
-    """Patches in a row of a square image with such a table."""
-    return (math.isqrt(len(table) - SPECIAL) + 1) // 2
-
-
-def _published_heads(width: int, layers: int) -> int:
-    for config in CONFIGS.values():
-        if (config.encoder.width, config.encoder.layers) == (width, layers):
-            return config.encoder.heads
+def _grid_like(rows: int, like: Any) -> Grid:
+    """The patches of an oblong image, which only a config tells."""
+    grid = getattr(like, "grid", None)
+    if grid and image_rows(grid) == rows:
+        return grid
     raise UserError(
-        f"A BEiT of width {width} with {layers} layers is not a published one, so the number of "
-        "its heads is unknown."
+        f"The table of relative positions has {rows} rows, which fits no square image; read it by "
+        "init_from of a run with that config.model.image_size."
     )

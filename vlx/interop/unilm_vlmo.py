@@ -72,15 +72,5 @@ HEADS = {
 
 
 def clean(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The tensors of a file under the names of a state dict, with its buffer and no other.
-
-    Files wrap them (`state_dict`, `module` with names that begin so, `model`) and may hold index
-    arrays, which vlx computes.
-    """
-    for key in ("state_dict", "module", "model"):
-        state = state.get(key, state)
-    state = {name.removeprefix("module."): x for name, x in state.items()}
-    state = {name: x for name, x in state.items() if not name.endswith("relative_position_index")}
-    rows = len(state["text_embeddings.position_embeddings.weight"])
-    state.setdefault(POSITION_IDS, np.arange(rows)[None])
-    return state
+    """The tensors of a state dict without index arrays, which vlx computes by itself."""
+    return {name: x for name, x in state.items() if not name.endswith("relative_position_index")}

@@ -1,13 +1,19 @@
 """VLMo's official settings as vlx model configs, and those that a checkpoint tells by itself."""
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from vlx.errors import UserError
+from vlx.interop.unilm_sizes import (
+    check_expressible,
+    grid_of,
+    mlp_ratio,
+    published_heads,
+    side_of,
+)
 from vlx.layers.multiway import MultiwayConfig
-from vlx.layers.relative import table_rows
+from vlx.layers.relative import CROSS, SPECIAL, Grid, image_rows, table_rows
 from vlx.models.vlmo import CONFIGS, VlmoConfig
 
 # Official losses and the heads that they make.
@@ -31,6 +37,7 @@ SIGNS = {
 }
 
 
+PUBLISHED = tuple(CONFIGS.values())
 # (relative, absolute) -> what vlx calls it
 POSITIONS = {
     (True, False): "relative",
@@ -72,24 +79,58 @@ def read_config(official: Mapping[str, Any]) -> VlmoConfig:
     )
 
 
-def describe(state: Mapping[str, Any]) -> VlmoConfig:
-    """The model whose tensors a file holds; images are square.
+def write_config(c: VlmoConfig) -> dict[str, Any]:
+    """The official settings of a model, as `read_config` takes them."""
+    check_expressible(c.encoder)
+    e, heads = c.encoder, set(c.heads)
+    relative, absolute = next(pair for pair, name in POSITIONS.items() if name == c.positions)
+    on = {
+        "itm": "matching" in heads,
+        "itc": "pair_contrastive" in heads,
+        "mlm": "words" in heads and heads != {"words"},
+        "textmlm": heads == {"words"} and not e.pair_layers,
+        "vqa": "answers" in heads,
+        "nlvr2": "truth" in heads,
+        "irtr": "contrastive" in heads and "pair_contrastive" not in heads,
+    }
+    on["mlm"] |= heads == {"words"} and not on["textmlm"]
+    return {
+        "arch": {
+            "patch_size": c.patch,
+            "embed_dim": e.width,
+            "depth": e.layers,
+            "num_heads": e.heads,
+            "mlp_ratio": mlp_ratio(e),
+            "qkv_bias": e.qv_bias,
+            "vlffn_start_layer_index": e.layers - e.pair_layers,
+            "need_relative_position_embed": relative,
+            "use_abs_pos_emb": absolute,
+            "layer_scale_init_values": e.layer_scale or None,
+        },
+        "image_size": list(c.image_size),
+        "max_text_len": c.text_length,
+        "max_text_len_of_initckpt": c.longest,
+        "vocab_size": c.vocabulary,
+        "vqav2_label_size": c.answers,
+        "loss_names": {name: int(wanted) for name, wanted in on.items()},
+    }
 
-    Raises UserError for widths of no published model, whose number of heads a file does not tell
-    where it has no relative positions.
+
+def describe(state: Mapping[str, Any], like: Any = None) -> VlmoConfig:
+    """The model whose tensors a file holds; images are square where nothing says otherwise.
+
+    like: a config that may say what the file leaves open. Raises UserError for what stays open.
     """
     shape = {name: x.shape for name, x in state.items()}
     width, _, patch, _ = shape["transformer.patch_embed.proj.weight"]
     layers = _count(shape, r"transformer\.blocks\.(\d+)\.norm1\.weight")
     table = shape.get("relative_position_bias_table")
-    heads = table[1] // layers if table else _published_heads(width, layers)
-    length = shape["text_embeddings.position_embeddings.weight"][0]
+    heads = table[1] // layers if table else published_heads(width, layers, (like, *PUBLISHED))
     if table:
-        longest = CONFIGS["base"].longest if length <= CONFIGS["base"].longest else length
-        side = _side(table[0], longest)
+        grid, longest = _relative_sizes(shape, like)
     else:
-        longest, side = CONFIGS["base"].longest, math.isqrt(shape["transformer.pos_embed"][1] - 1)
-    answers = shape.get(SIGNS["answers"], (CONFIGS["base"].answers,))[0]
+        grid = grid_of(shape["transformer.pos_embed"][1] - 1, like)
+        longest = CONFIGS["base"].longest
     return VlmoConfig(
         MultiwayConfig(
             width=width,
@@ -100,14 +141,14 @@ def describe(state: Mapping[str, Any]) -> VlmoConfig:
             layer_scale=0.1 if "transformer.blocks.0.gamma_1" in shape else 0.0,
             qv_bias="transformer.blocks.0.attn.q_bias" in shape,
         ),
-        image_size=(side * patch, side * patch),
+        image_size=(grid[0] * patch, grid[1] * patch),
         patch=patch,
         vocabulary=shape["text_embeddings.word_embeddings.weight"][0],
-        text_length=length,
+        text_length=_text_length(shape),
         positions=POSITIONS[bool(table), "transformer.pos_embed" in shape],
         longest=longest,
         heads=tuple(name for name, sign in SIGNS.items() if sign in shape),
-        answers=answers,
+        answers=shape.get(SIGNS["answers"], (CONFIGS["base"].answers,))[0],
     )
 
 
@@ -115,22 +156,28 @@ def _count(names: Mapping[str, Any], pattern: str) -> int:
     return sum(bool(re.fullmatch(pattern, name)) for name in names)
 
 
-def _published_heads(width: int, layers: int) -> int:
-    for config in CONFIGS.values():
-        if (config.encoder.width, config.encoder.layers) == (width, layers):
-            return config.encoder.heads
+def _text_length(shape: Mapping[str, Any]) -> int:
+    return shape["text_embeddings.position_embeddings.weight"][0]
+
+
+def _relative_sizes(shape: Mapping[str, Any], like: Any) -> tuple[Grid, int]:
+    """Patches, and the longest text, of a table of relative positions.
+
+    An index array tells the patches. Where a file has none, published lengths are tried.
+    """
+    rows, length = shape["relative_position_bias_table"][0], _text_length(shape)
+    if index := shape.get("relative_position_index"):
+        grid = grid_of(index[0] - 1, like)
+        return grid, (rows - image_rows(grid) - CROSS) // 2
+    own = getattr(like, "longest", None)
+    tried = [n for n in (own, CONFIGS["base"].longest, length) if n is not None and n >= length]
+    for longest in tried:
+        if side := side_of(rows - SPECIAL - CROSS - 2 * longest):
+            return (side, side), longest
+    if own is not None and table_rows(like.grid, own) == rows:
+        return like.grid, own
     raise UserError(
-        f"A model of width {width} with {layers} layers is not a published one, so the number of "
-        "its heads is unknown; give --model=PRESET or a model config."
+        f"The table of relative positions has {rows} rows, which fits no square image and texts of "
+        f"{' or '.join(map(str, dict.fromkeys(tried)))} tokens; name a model that says both, as "
+        "--model=PRESET."
     )
-
-
-def _side(rows: int, longest: int) -> int:
-    """Patches in a row of a square image whose table has so many rows."""
-    side = (math.isqrt(rows - table_rows((1, 1), longest) + 1) + 1) // 2
-    if table_rows((side, side), longest) != rows:
-        raise UserError(
-            f"The table of relative positions has {rows} rows, which fits no square image and "
-            f"texts of {longest} tokens."
-        )
-    return side
