@@ -27,12 +27,12 @@ def main(argv: list[str]) -> int:
     from vlx.parallel.start import start
     from vlx.train.log import Logger
     from vlx.train.loop import train
-    from vlx.train.setup import Setup, resolved
+    from vlx.train.setup import Setup, count_steps, resolved
     from vlx.train.summary import summarise
 
     config = cli.read_config()
     start(config.deterministic)
-    config = resolved(config)
+    config = count_steps(resolved(config), Path(FLAGS.workdir or "."))
     if FLAGS.dry_run:
         summarise(with_constants(Setup(config, Path(FLAGS.workdir or "."))))
         return 0

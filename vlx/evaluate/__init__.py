@@ -7,9 +7,11 @@ from vlx.config import nearest
 from vlx.errors import UserError
 from vlx.evaluate.answering import statements, vqa
 from vlx.evaluate.captioning import captioning
+from vlx.evaluate.classification import classification
 from vlx.evaluate.context import Context
 from vlx.evaluate.encode import Encoder
 from vlx.evaluate.likelihood import likelihood
+from vlx.evaluate.losses import losses
 from vlx.evaluate.measured import Metrics
 from vlx.evaluate.probes import knn, linear_probe
 from vlx.evaluate.retrieval import retrieval
@@ -21,6 +23,8 @@ __all__ = ["EVALUATORS", "build_evaluators"]
 
 EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
     "captioning": captioning,
+    "classification": classification,
+    "losses": losses,
     "likelihood": likelihood,
     "retrieval": retrieval,
     "zero_shot": zero_shot,

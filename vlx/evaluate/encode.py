@@ -38,6 +38,10 @@ class Encoder:
         """As `images`, with the vectors [N, D] that classifiers are trained on."""
         return self._of_images("features", params, batches)
 
+    def classes(self, params: Any, batches: Iterable[Mapping]) -> tuple[np.ndarray, dict]:
+        """As `images`, with the logits [N, C] of the model's own classes."""
+        return self._of_images("classify", params, batches)
+
     def _of_images(self, method: str, params: Any, batches: Iterable[Mapping]):
         vectors, rest = [], []
         for batch in batches:

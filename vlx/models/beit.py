@@ -35,6 +35,7 @@ class BeitConfig:
     positions: tuple[str, ...] = ("shared_relative",)  # relative ones by layer, or shared by all
     codes: int = 8192  # of the visual tokenizer; 0: none are predicted
     classes: int = 0
+    pixels: str = "inception"  # their statistics; "imagenet" where only ImageNet-1k was seen
     mean_pooling: bool = True  # classes from the mean of the patches, else from the class token
     compute: Compute = Compute()
 

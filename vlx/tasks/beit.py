@@ -61,7 +61,6 @@ class BeitTask(Task):
 
     config: BeitConfig
     loss: BeitLoss
-    pixels: str = "inception"  # statistics of the pixels, see vlx/layers/pixels.py
 
     text_length = 0
     vocabulary = 0
@@ -107,6 +106,10 @@ class BeitTask(Task):
     @property
     def constants(self) -> dict[str, str]:
         return {"tokenizer": self.loss.tokenizer} if self.loss.codes else {}
+
+    @property
+    def pixels(self) -> str:
+        return self.config.pixels
 
     @property
     def image_size(self) -> tuple[int, int]:

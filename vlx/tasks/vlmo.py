@@ -90,8 +90,8 @@ TERMS = {
 }
 EVALUATORS = {
     "contrastive": ("retrieval",),
-    "words": ("masked_words",),
-    "text_words": ("masked_words",),
+    "words": ("losses",),
+    "text_words": ("losses",),
     "answers": ("vqa",),
     "truth": ("statements",),
 }

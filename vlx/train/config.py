@@ -76,7 +76,8 @@ class RunConfig:
     """Everything that a recipe can say."""
 
     task: str
-    steps: int
+    steps: int = 0
+    epochs: float = 0.0  # in place of steps: passes over the training data
     seed: int = 0
     model: Mapping[str, Any] = field(default_factory=dict)  # preset, and what differs from it
     loss: Mapping[str, Any] = field(default_factory=dict)  # weights and forms of the task's terms
@@ -95,5 +96,7 @@ class RunConfig:
     deterministic: bool = False  # GPU: only kernels that repeat bit for bit (CPU, TPU always do)
 
     def __post_init__(self):
-        if self.steps < 1:
-            raise UserError(f"config.steps={self.steps} must be at least 1.")
+        if self.steps < 1 and not (self.steps == 0 and self.epochs > 0):
+            raise UserError(
+                f"config.steps={self.steps} must be at least 1; or set config.epochs instead."
+            )

@@ -250,6 +250,20 @@ class Setup:
         )
 
 
+def count_steps(config: RunConfig, workdir: Path) -> RunConfig:
+    """The config with its epochs as steps; what is left of a last batch is not trained on."""
+    if config.steps:
+        return config
+    examples = len(Setup(config, workdir).train_source)
+    steps = int(config.epochs * examples) // config.batch.size
+    if not steps:
+        raise UserError(
+            f"config.epochs={config.epochs} of {examples} examples make no batch of "
+            f"{config.batch.size}; set batch.size={examples} or less, or more epochs."
+        )
+    return replace(config, steps=steps)
+
+
 def resolved(config: RunConfig) -> RunConfig:
     """The config with its model and loss sections complete, as it is written to a run folder."""
     task = build_task(config.task, config.model, config.loss)

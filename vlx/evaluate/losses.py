@@ -1,0 +1,34 @@
+"""A task's own losses on examples that it has not learned from."""
+
+from collections import defaultdict
+from typing import Any
+
+import jax
+import numpy as np
+
+from vlx.evaluate.context import Context
+from vlx.evaluate.measured import Metrics
+from vlx.parallel.mesh import place_rows, replicated
+
+
+def losses(context: Context, params: Any) -> Metrics:
+    """The mean of every term that examples yield by themselves, without what training draws.
+
+    Terms that compare examples depend on the batch and are left out. What is masked depends on the
+    examples alone, so that all evaluations are of the same.
+    """
+    setup = context.setup
+    task = setup.task
+
+    def terms(params, batch, constants):
+        batch, buffers = task.prepare(params, {}, batch, 0, jax.random.key(0), constants)
+        return task.embed(params, buffers, batch, 0, {}).terms
+
+    run = jax.jit(terms, out_shardings=replicated(setup.mesh))
+    totals, counts = defaultdict(float), defaultdict(float)
+    for batch in context.batches(context.source, setup.config.evaluate.examples):
+        rows = place_rows({name: batch[name] for name in task.fields}, setup.mesh)
+        for name, (total, count) in run(params, rows, setup.constants).items():
+            totals[name] += float(np.asarray(total))
+            counts[name] += float(np.asarray(count))
+    return Metrics({name: totals[name] / max(counts[name], 1) for name in totals})
