@@ -22,6 +22,7 @@ from vlx.interop.files import write_tensors
 from vlx.interop.native import write_folder
 from vlx.interop.pretrained import Pretrained
 from vlx.layers.pixels import normalise
+from vlx.models.capabilities import can
 
 METHODS = ("encode_image", "encode_text")
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -65,7 +66,7 @@ def program(
     unknown = sorted(set(platforms) - set(PLATFORMS))
     if unknown or not platforms:
         raise UserError(f"--platforms={','.join(platforms)}: choose from {', '.join(PLATFORMS)}.")
-    if not hasattr(model, method):
+    if not can(model, method):
         raise UserError(f"{type(model).__name__} has no {method}, so it cannot be exported.")
     shapes = {path: jax.ShapeDtypeStruct(x.shape, x.dtype) for path, x in p.params.items()}
     (batch,) = export.symbolic_shape("B")
@@ -84,5 +85,5 @@ def _input(method: str, batch, pretrained: Pretrained) -> jax.ShapeDtypeStruct:
     if method == "encode_image":
         return jax.ShapeDtypeStruct((batch, *p.pixels.size, 3), jnp.uint8)
     # Of the length that it was trained with: a class token stands after the last place.
-    length = p.model.config.text.length if p.tokenizer is None else p.tokenizer.length
+    length = p.model.config.text_length if p.tokenizer is None else p.tokenizer.length
     return jax.ShapeDtypeStruct((batch, length), jnp.int32)

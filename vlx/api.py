@@ -1,4 +1,4 @@
-"""Trained models from Python: pictures and texts in, vectors, names and captions out.
+"""Trained models from Python: pictures and texts in, vectors, names, captions and answers out.
 
     model = vlx.load("runs/a")
     model.zero_shot("photo.jpg", ["a cat", "a dog"])
@@ -6,7 +6,7 @@
 A picture is a path, a Pillow image, the content of a file, or an array uint8 [height, width, 3];
 a list of them, or an array with one more axis, is a batch. What goes in alone comes out alone.
 
-Letters: B pictures or texts, C texts, E embedding.
+Letters: B pictures or texts, C texts, E embedding, D width.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,24 +15,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from vlx import weights
-from vlx.data.decode import decode
+from vlx.data.answer_vocabulary import FILE as ANSWERS
 from vlx.decode import DecodeOptions, Writer
 from vlx.errors import UserError
+from vlx.evaluate.answering import TRUTH
 from vlx.evaluate.prompts import read_templates
 from vlx.evaluate.zero_shot import classifier
 from vlx.interop.pretrained import Pretrained
 from vlx.layers.pixels import normalise
 from vlx.models import MODELS
+from vlx.models.capabilities import PAIR_OF_IMAGES, PARTS, can
 from vlx.parallel.mesh import MeshConfig, make_mesh
+from vlx.pictures import Picture, several
+from vlx.pictures import read as read_picture
 
-Picture = str | Path | bytes | Image.Image | np.ndarray
-ONE = (str, Path, bytes, Image.Image)
 TEMPLATES = ("a photo of a {}.",)
 
 
@@ -45,6 +47,10 @@ def load(path: str | Path, dtype: str = "") -> "Model":
     pretrained = weights.read(Path(path))
     if dtype:
         config = pretrained.model.config
+        if not hasattr(config, "compute"):
+            raise UserError(
+                f"dtype={dtype!r}: {type(pretrained.model).__name__} computes in float32 alone."
+            )
         config = replace(config, compute=replace(config.compute, dtype=dtype))
         pretrained = replace(pretrained, model=type(pretrained.model)(config))
     return Model(pretrained)
@@ -64,7 +70,7 @@ class Model:
 
     def encode_image(self, images: Picture | Sequence[Picture]) -> np.ndarray:
         """Unit vectors, float32 [B, E] or [E]."""
-        pictures, alone = _several(images)
+        pictures, alone = several(images)
         vectors = self._in_batches(self._encoder("encode_image"), self._pixels, pictures)
         return vectors[0] if alone else vectors
 
@@ -95,12 +101,10 @@ class Model:
         templates = read_templates(templates)
         prompts = [template.replace("{}", name) for name in names for template in templates]
         classes = classifier(self.encode_text(prompts).reshape(len(names), len(templates), -1))
-        pictures, alone = _several(images)
+        pictures, alone = several(images)
         logits = self._scale * self.encode_image(pictures) @ classes.T
         shares = np.asarray(jax.nn.softmax(jnp.asarray(logits), axis=-1))
-        ranked = [
-            {names[n]: float(row[n]) for n in np.argsort(-row, kind="stable")} for row in shares
-        ]
+        ranked = [_ranked(names, row) for row in shares]
         return ranked[0] if alone else ranked
 
     def caption(
@@ -112,13 +116,64 @@ class Model:
         """What the model writes about each picture. Raises UserError if it cannot write."""
         longest = min(options.max_length, self._length)
         writer = self._writer(replace(options, max_length=longest), prefix)
-        pictures, alone = _several(images)
+        pictures, alone = several(images)
         texts = self._in_batches(
             lambda params, image: np.array(writer(params, image).texts, dtype=object),
             self._pixels,
             pictures,
         )
         return texts[0] if alone else list(texts)
+
+    def features(self, images: Picture | Sequence[Picture]) -> np.ndarray:
+        """What classifiers are trained on: float32 [B, D] or [D]."""
+        pictures, alone = several(images)
+        vectors = self._in_batches(self._encoder("features"), self._pixels, pictures)
+        return vectors[0] if alone else vectors
+
+    def match(
+        self, images: Picture | Sequence[Picture], texts: str | Sequence[str]
+    ) -> np.ndarray | float:
+        """How much every picture and every text belong together, seen at once; more is likelier.
+
+        Logits, float32 [B, C], without the axis of one. A pair takes one pass, so that this is for
+        the best few that `similarity` finds.
+        """
+        run = self._encoder("match")
+        pictures, alone = several(images)
+        rows = [texts] if isinstance(texts, str) else list(texts)
+        pixels, ids = [self._pixels(x) for x in pictures], [self._ids(x) for x in rows]
+        pairs = [(image, text) for image in pixels for text in ids]
+        logits = self._in_batches(run, _as_it_is, pairs).reshape(len(pixels), len(ids))
+        logits = logits[0] if alone else logits
+        return logits[..., 0] if isinstance(texts, str) else logits
+
+    def answer(
+        self,
+        images: Picture | Sequence[Picture],
+        questions: str | Sequence[str],
+        second_images: Picture | Sequence[Picture] | None = None,
+    ) -> Any:
+        """The likeliest answer to the question about each picture, a text.
+
+        With second pictures the questions are statements about two: shares of belief in "true" and
+        "false", a dictionary with the likelier first. One question may go with several pictures,
+        and one picture with several questions. Raises UserError if the model cannot answer.
+        """
+        two = second_images is not None
+        run = self._encoder("answer", PAIR_OF_IMAGES if two else "")
+        names = TRUTH if two else self._answers
+        parts = [several(images), several(questions)]
+        parts += [several(second_images)] if two else []
+        kinds = self._pixels, self._ids, self._pixels
+        rows = _side_by_side(
+            [[prepare(x) for x in xs] for prepare, (xs, _) in zip(kinds, parts, strict=False)]
+        )
+        logits = self._in_batches(run, _as_it_is, rows)
+        if two:
+            said = [_ranked(names, row) for row in np.asarray(jax.nn.softmax(logits, axis=-1))]
+        else:
+            said = [names[n] for n in np.argmax(logits, axis=-1)]
+        return said[0] if all(alone for _, alone in parts) else said
 
     @cached_property
     def params(self) -> Any:
@@ -127,8 +182,19 @@ class Model:
 
     @cached_property
     def _scale(self) -> np.ndarray:
-        model = self.pretrained.model
-        return np.asarray(model.apply({"params": self.params}, method="scale").scale)
+        model, params = self.pretrained.model, {"params": self.params}
+        if hasattr(model, "scales"):  # the first of several kinds of vectors
+            return np.asarray(model.apply(params, method="scales")[0])
+        return np.asarray(model.apply(params, method="scale").scale)
+
+    @property
+    def _answers(self) -> tuple[str, ...]:
+        if not self.pretrained.answers:
+            raise UserError(
+                "This model came without the names of its answers; put them into its folder as "
+                f"{ANSWERS}, one a line, in their order."
+            )
+        return self.pretrained.answers
 
     @property
     def _length(self) -> int:
@@ -139,16 +205,22 @@ class Model:
     def _compiled(self) -> dict[Any, Callable]:
         return {}
 
-    def _encoder(self, method: str) -> Callable:
-        """A compiled function of the parameters and uint8 pictures, or token ids."""
+    def _encoder(self, method: str, part: str = "") -> Callable:
+        """A compiled function of the parameters and uint8 pictures, token ids, or both.
+
+        part: what the method needs, as `can` takes it.
+        """
         p = self.pretrained
-        if not hasattr(p.model, method):
-            raise UserError(f"{type(p.model).__name__} has no {method}.")
+        if not can(p.model, method, part):
+            raise UserError(_cannot(p.model, method, part))
         if method not in self._compiled:
 
-            def encode(params, x):
-                x = x if method == "encode_text" else normalise(x, p.pixels.statistics)
-                return p.model.apply({"params": params}, x, method=method).astype(jnp.float32)
+            def encode(params, inputs):
+                # Of pictures and ids, only pictures are of the type that is normalised.
+                inputs = jax.tree.map(lambda x: normalise(x, p.pixels.statistics), inputs)
+                inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+                result = p.model.apply({"params": params}, *inputs, method=method)
+                return result.astype(jnp.float32)
 
             self._compiled[method] = jax.jit(encode)
         return self._compiled[method]
@@ -163,47 +235,52 @@ class Model:
         return self._compiled[key]
 
     def _pixels(self, picture: Picture) -> np.ndarray:
-        return self.pretrained.pixels.resize(_read(picture))
+        return self.pretrained.pixels.resize(read_picture(picture))
 
     def _ids(self, text: str) -> np.ndarray:
         return self.pretrained.words.encode(text, self._length)
 
     def _in_batches(self, function: Callable, prepare: Callable, rows: Sequence) -> np.ndarray:
-        """function(params, prepared rows) for all rows, padded to few sizes that are compiled."""
+        """function(params, prepared rows) for all rows, padded to few sizes that are compiled.
+
+        A prepared row is an array, or several as a tuple.
+        """
         if not rows:
             raise UserError("Give at least one picture or text.")
         results = []
         for start in range(0, len(rows), self.batch_size):
-            batch = np.stack([prepare(row) for row in rows[start : start + self.batch_size]])
+            batch = [prepare(row) for row in rows[start : start + self.batch_size]]
             size = 1 << (len(batch) - 1).bit_length()
-            padded = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
-            results.append(np.asarray(function(self.params, padded))[: len(batch)])
+            padded = batch + batch[-1:] * (size - len(batch))
+            stacked = jax.tree.map(lambda *x: np.stack(x), *padded)
+            results.append(np.asarray(function(self.params, stacked))[: len(batch)])
         return np.concatenate(results)
 
 
-def _several(images: Picture | Sequence[Picture]) -> tuple[Sequence[Picture], bool]:
-    """The pictures as a sequence, and whether there was one alone."""
-    if isinstance(images, ONE) or (isinstance(images, np.ndarray) and images.ndim < 4):
-        return [images], True
-    return list(images), False
+def _cannot(model: nn.Module, method: str, part: str) -> str:
+    name, part = type(model).__name__, part or PARTS.get(method, "")
+    if not hasattr(model, method):
+        return f"{name} has no {method}."
+    return (
+        f"This {name} was trained without the part {part!r}, which {method} needs; take one that "
+        "was trained with it."
+    )
 
 
-def _read(picture: Picture) -> np.ndarray:
-    """Pixels, uint8 [height, width, 3]. Raises UserError that names what cannot be read."""
-    if isinstance(picture, bytes):
-        return decode(picture)
-    if isinstance(picture, Image.Image):
-        return np.asarray(picture.convert("RGB"))
-    if isinstance(picture, str | Path):
-        try:
-            return decode(Path(picture).read_bytes())
-        except OSError as error:
-            raise UserError(f"{picture} cannot be read: {error.strerror}.") from error
-        except UserError as error:
-            raise UserError(f"{picture}: {error}") from error
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[-1] != 3:
+def _as_it_is(row: Any) -> Any:
+    return row
+
+
+def _ranked(names: Sequence[str], shares: np.ndarray) -> dict[str, float]:
+    return {names[n]: float(shares[n]) for n in np.argsort(-shares, kind="stable")}
+
+
+def _side_by_side(columns: Sequence[Sequence]) -> list[tuple]:
+    """Rows of columns that are equally long, or have one value for all."""
+    most = max(map(len, columns))
+    if any(len(column) not in (1, most) for column in columns):
+        lengths = ", ".join(str(len(column)) for column in columns)
         raise UserError(
-            f"A picture must be uint8 [height, width, 3], not {picture.dtype} "
-            f"{list(picture.shape)}; scale it to 0..255 and put colours last."
+            f"Give as many questions as pictures, or one for all; these are lists of {lengths}."
         )
-    return picture
+    return list(zip(*(list(x) * most if len(x) == 1 else x for x in columns), strict=True))

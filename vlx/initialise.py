@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vlx.data.tokenizers.vocabulary import keep
+from vlx.data.answer_vocabulary import FILE as ANSWERS
+from vlx.data.tokenizers.vocabulary import keep, write
 from vlx.errors import UserError
 from vlx.interop.fit import fit
 from vlx.interop.pretrained import Pretrained
@@ -22,8 +23,8 @@ from vlx.weights import read
 def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
     """A function from fresh parameters to those that the run begins with; None to keep them.
 
-    Reads the trained model, tells what it takes of it, and gives the run its vocabulary. A run that
-    has a checkpoint goes on from there and reads nothing.
+    Reads the trained model, tells what it takes of it, and gives the run its vocabulary and its
+    answers. A run that has a checkpoint goes on from there and reads nothing.
     """
     path, model = setup.config.init_from, setup.task.model
     if not path or has_checkpoint(setup.workdir):
@@ -36,7 +37,9 @@ def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
     fitted = fit(shapes, model.config, source)
     if jax.process_index() == 0:
         fitted.show(f"from {path}")
-    _share_vocabulary(setup, source)
+    if setup.task.text_length:
+        _share_vocabulary(setup, source)
+    _share_answers(setup, source)
 
     def initialise(params: Any) -> Any:
         flat = flatten(params)
@@ -71,3 +74,17 @@ def _share_vocabulary(setup: Setup, source: Pretrained) -> None:
         said = f"The vocabulary is that of tokenizer.name={c.name!r}, tokenizer.path={c.path!r}."
     if jax.process_index() == 0:
         print(said)
+
+
+def _share_answers(setup: Setup, source: Pretrained) -> None:
+    """Gives the run the answers of the model, which its head knows by their numbers.
+
+    Only where the run has as many, and names no file of its own.
+    """
+    file = setup.workdir / ANSWERS
+    if "answer_scores" not in setup.task.fields or setup.config.data.answers or file.is_file():
+        return
+    if source.answers and len(source.answers) == setup.task.answers:
+        write(str(file), "".join(f"{answer}\n" for answer in source.answers).encode())
+        if jax.process_index() == 0:
+            print("The answers are the trained model's.")

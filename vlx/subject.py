@@ -8,8 +8,9 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from vlx.data import Tokenizer
+from vlx.data import Answers, Tokenizer
 from vlx.interop.pretrained import Pretrained
+from vlx.models.capabilities import PAIR_OF_IMAGES, can
 from vlx.parallel import layout
 from vlx.train.config import RunConfig
 from vlx.train.setup import Setup
@@ -22,15 +23,39 @@ class Subject:
     model: nn.Module
     pixels: str
     image_size: tuple[int, int]
-    evaluators = ("zero_shot", "retrieval")
+
+    @property
+    def evaluators(self) -> tuple[str, ...]:
+        """Those that suit what the model can do."""
+        suited = {
+            "zero_shot": can(self.model, "encode_text"),
+            "retrieval": can(self.model, "encode_text"),
+            "vqa": can(self.model, "answer"),
+            "statements": self._compares,
+            "classification": can(self.model, "classify"),
+        }
+        return tuple(name for name, suits in suited.items() if suits)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of a batch, what the model reads."""
+        names = ["image"]
+        names += ["second_image"] if self._compares else []
+        names += ["text", "text_mask"] if self.text_length else []
+        return (*names, "weight")
+
+    @property
+    def _compares(self) -> bool:
+        """Whether its only answers are about two images."""
+        return can(self.model, "answer", PAIR_OF_IMAGES) and not can(self.model, "answer")
 
     @property
     def text_length(self) -> int:
-        return self.model.config.text_length
+        return getattr(self.model.config, "text_length", 0)
 
     @property
     def vocabulary(self) -> int:
-        return self.model.config.vocabulary
+        return getattr(self.model.config, "vocabulary", 0)
 
 
 @dataclass(frozen=True)
@@ -45,8 +70,12 @@ class ModelSetup(Setup):
         return Subject(p.model, p.pixels.statistics, p.pixels.size)
 
     @cached_property
-    def tokenizer(self) -> Tokenizer:
-        return self.pretrained.words
+    def tokenizer(self) -> Tokenizer | None:
+        return self.pretrained.words if self.task.text_length else None
+
+    @cached_property
+    def answers(self) -> Answers | None:
+        return Answers(self.pretrained.answers) if self.pretrained.answers else None
 
     @cached_property
     def params(self) -> Any:
@@ -58,9 +87,11 @@ class ModelSetup(Setup):
 def model_setup(config: RunConfig, pretrained: Pretrained, workdir: Path) -> ModelSetup:
     """`pretrained` on the data of `config`; results go to `workdir`.
 
-    Raises UserError for a model without a vocabulary.
+    Raises UserError for a model of texts without a vocabulary.
     """
-    pixels, tokenizer = pretrained.pixels, pretrained.tokenizer
-    _ = pretrained.words  # says why there are no texts
+    pixels, tokenizer = pretrained.pixels, config.tokenizer
+    if getattr(pretrained.model.config, "text_length", 0):
+        _ = pretrained.words  # says why there are no texts
+        tokenizer = pretrained.tokenizer
     data = replace(config.data, resize_mode=pixels.resize_mode, interpolation=pixels.interpolation)
     return ModelSetup(replace(config, data=data, tokenizer=tokenizer), workdir, pretrained)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vlx.cli import read_run
+from vlx.data.answer_vocabulary import FILE as ANSWERS
+from vlx.data.answer_vocabulary import read_answers
 from vlx.errors import UserError
 from vlx.interop import native, official
 from vlx.interop.pretrained import Pixels, Pretrained, float32
@@ -50,11 +52,12 @@ def read_checkpoint(workdir: Path, step: int | str = "latest") -> Pretrained:
     checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)
     state, _ = checkpoints.restore(checkpoints.find(step), setup.abstract_state)
     task, data = setup.task, config.data
-    vocabulary = workdir / "tokenizer"
+    vocabulary, answers = workdir / "tokenizer", workdir / ANSWERS
     return Pretrained(
         task.model,
         float32(flatten(averaged_params(state, setup.partition))),
         Pixels(task.image_size, task.pixels, data.resize_mode, data.interpolation),
-        config.tokenizer,
+        config.tokenizer if task.text_length else None,
         tuple(sorted(vocabulary.iterdir())) if vocabulary.is_dir() else (),
+        read_answers(str(answers)).answers if answers.is_file() else (),
     )

@@ -1,8 +1,9 @@
 """vlx's own form of a trained model: a folder in the layout of the Hugging Face hub.
 
-    config.json  model.safetensors  README.md  and the vocabulary's files
+    config.json  model.safetensors  README.md  the vocabulary's files  answers.txt
 
-Tensors have vlx's parameter paths as names.
+Tensors have vlx's parameter paths as names. Only a model that chooses from answers has their list,
+one a line.
 """
 
 import json
@@ -13,9 +14,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
+
 import vlx
 from vlx.config import build, to_dict
 from vlx.data import TokenizerConfig
+from vlx.data.answer_vocabulary import FILE as ANSWERS
+from vlx.data.answer_vocabulary import read_answers
 from vlx.errors import UserError
 from vlx.interop.card import card
 from vlx.interop.files import read_tensors, write_tensors
@@ -34,7 +39,7 @@ def is_native(path: Path) -> bool:
 
 
 def save(folder: Path, pretrained: Pretrained) -> None:
-    """Writes all or nothing; parameters, config, vocabulary and a model card.
+    """Writes all or nothing; parameters, config, vocabulary, answers and a model card.
 
     Raises UserError if the folder exists with something in it, or cannot be written.
     """
@@ -55,6 +60,8 @@ def save(folder: Path, pretrained: Pretrained) -> None:
         write_tensors(draft / WEIGHTS, p.params, {"format": "vlx"})
         for path in p.vocabulary:
             shutil.copyfile(path, draft / path.name)
+        if p.answers:
+            (draft / ANSWERS).write_text("".join(f"{answer}\n" for answer in p.answers))
         (draft / CARD).write_text(card(p, folder.resolve().name))
 
     write_folder(folder, fill)
@@ -82,6 +89,7 @@ def load(folder: Path) -> Pretrained:
         build(Pixels, given["pixels"], f"{path}: pixels"),
         tokenizer,
         tuple(_inside(folder, given["tokenizer_files"])),
+        _read_answers(folder, model),
     )
 
 
@@ -106,6 +114,18 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     finally:
         if draft is not None:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _read_answers(folder: Path, model: nn.Module) -> tuple[str, ...]:
+    if not (folder / ANSWERS).is_file():
+        return ()
+    answers = read_answers(str(folder / ANSWERS)).answers
+    if len(answers) != model.config.answers:
+        raise UserError(
+            f"{folder / ANSWERS} has {len(answers)} answers, the model {model.config.answers}; "
+            "copy the whole folder again."
+        )
+    return answers
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Pretrained:
     pixels: Pixels
     tokenizer: TokenizerConfig | None = None  # None: it reads no texts
     vocabulary: tuple[Path, ...] = field(default=())  # the tokenizer's files, in one folder
+    answers: tuple[str, ...] = field(default=())  # by number, of a model that chooses from them
 
     @property
     def tree(self) -> dict:
@@ -55,6 +56,8 @@ class Pretrained:
     @cached_property
     def words(self) -> Tokenizer:
         """The tokenizer itself. Raises UserError where there is none."""
+        if not getattr(self.model.config, "text_length", 0):
+            raise UserError(f"{type(self.model).__name__} reads and writes no texts.")
         if self.tokenizer is None or not self.vocabulary:
             raise UserError(
                 "This model came without a vocabulary, so it reads and writes no texts; import it "

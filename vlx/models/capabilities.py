@@ -1,0 +1,27 @@
+"""What a model can be asked for: its public methods, as far as it has the parts for them."""
+
+from typing import Any
+
+import flax.linen as nn
+
+# method -> the part that it needs, where a config can leave it out
+PARTS = {
+    "encode_image": "contrastive",
+    "encode_text": "contrastive",
+    "match": "matching",
+    "answer": "answers",
+    "classify": "classes",
+}
+PAIR_OF_IMAGES = "truth"  # what `answer` needs for two images in place of PARTS
+
+
+def can(model: nn.Module, method: str, part: str = "") -> bool:
+    """Whether a model has a method and the `part` that it needs, by default that of PARTS."""
+    part = part or PARTS.get(method, "")
+    return hasattr(model, method) and (not part or _has(model.config, part))
+
+
+def _has(config: Any, part: str) -> bool:
+    """A config lists its heads, or has a number for a part, 0 for none; else all is there."""
+    heads = getattr(config, "heads", None)
+    return bool(getattr(config, part, True)) if heads is None else part in heads
