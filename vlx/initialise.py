@@ -37,6 +37,7 @@ def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
     fitted = fit(shapes, model.config, source)
     if jax.process_index() == 0:
         fitted.show(f"from {path}")
+        _compare_pixels(setup, source)
     if setup.task.text_length:
         _share_vocabulary(setup, source)
     _share_answers(setup, source)
@@ -57,6 +58,12 @@ def _placed(value: np.ndarray, fresh: jax.Array) -> jax.Array:
         return data
     masked = place_whole(np.ma.getmaskarray(value), fresh.sharding)
     return jax.jit(jnp.where, out_shardings=fresh.sharding)(masked, fresh, data)
+
+
+def _compare_pixels(setup: Setup, source: Pretrained) -> None:
+    before, now = source.pixels.statistics, setup.task.pixels
+    if before != now:
+        print(f"The trained model saw pixels by the statistics {before!r}, this run's by {now!r}.")
 
 
 def _share_vocabulary(setup: Setup, source: Pretrained) -> None:

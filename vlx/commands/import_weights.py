@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     output = Path(FLAGS.output)
     pretrained = official.read_whole(Path(argv[1]), FLAGS.format, FLAGS.model)
     if FLAGS.statistics:
-        pretrained = replace(pretrained, pixels=_normalised(pretrained.pixels, FLAGS.statistics))
+        pretrained = _normalised(pretrained, FLAGS.statistics)
     with tempfile.TemporaryDirectory() as folder:
         native.save(output, _with_vocabulary(pretrained, Path(folder)))
     count = sum(x.size for x in pretrained.params.values())
@@ -47,11 +47,16 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _normalised(pixels, statistics: str):
+def _normalised(pretrained, statistics: str):
+    """The model with other statistics of pixels, also in its config if they stand there."""
+    model = pretrained.model
     try:
-        return replace(pixels, statistics=statistics)
+        pixels = replace(pretrained.pixels, statistics=statistics)
     except ValueError as error:
         raise UserError(f"--{error}") from error
+    if hasattr(model.config, "pixels"):
+        model = type(model)(replace(model.config, pixels=statistics))
+    return replace(pretrained, model=model, pixels=pixels)
 
 
 def _with_vocabulary(pretrained, folder: Path):

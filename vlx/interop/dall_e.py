@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from vlx.errors import UserError
 from vlx.interop.description import Description
 from vlx.interop.open_clip_blocks import PATCH_KERNEL
 from vlx.interop.pretrained import Pixels
@@ -14,7 +15,11 @@ OUTPUT = "blocks.output.conv.w"
 
 
 def table(c: DvaeConfig) -> list[Rule]:
-    """Convolutions are called `w` and `b`."""
+    """Convolutions are called `w` and `b`. Raises UserError for a model with a decoder."""
+    if c.decoder:
+        raise UserError(
+            "The format holds an encoder alone, and this model has a decoder; keep it in vlx's own."
+        )
     rules = _convolution("blocks.input", "encoder/input")
     for group in range(1, GROUPS + 1):
         for block in range(1, c.blocks + 1):

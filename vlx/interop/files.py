@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from vlx.errors import UserError
 
 SAFE = ".safetensors"
-PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 USUAL = (  # names of weights in a published folder; the first that is there counts
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin",

@@ -58,6 +58,8 @@ def fit(shapes: Mapping[str, Shape], config: Any, source: Pretrained) -> Fit:
     given = view(by_place(source.params), config, old)
     values, rows, wanted_places = {}, [], set()
     for path, spots in places(shapes).items():
+        if not spots:  # a stack of no layers
+            continue
         wanted_places.update(spots)
         parts = [given.get(spot) for spot in spots]
         stacked = spots[0][1] is not None

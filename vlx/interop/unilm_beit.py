@@ -137,6 +137,7 @@ def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
         codes=shape.get("lm_head.bias", (0,))[0],
         classes=shape.get("head.bias", (0,))[0],
         mean_pooling="fc_norm.weight" in shape,
+        pixels=getattr(like, "pixels", BeitConfig.pixels),
     )
 
 

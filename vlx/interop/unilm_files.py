@@ -9,10 +9,11 @@ from vlx.interop.pretrained import Pixels
 
 
 def default(config: Any) -> Description:
-    """What the official code takes; of ImageNet-1k alone it used the statistics `imagenet`."""
+    """What the official code takes."""
     length = getattr(config, "text_length", 0)
+    statistics = getattr(config, "pixels", "inception")
     tokenizer = TokenizerConfig(name="wordpiece", length=length) if length else None
-    return Description(config, Pixels(config.image_size, "inception", "squash"), tokenizer)
+    return Description(config, Pixels(config.image_size, statistics, "squash"), tokenizer)
 
 
 def config_file(
