@@ -136,7 +136,7 @@ def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
         positions=positions,
         codes=shape.get("lm_head.bias", (0,))[0],
         classes=shape.get("head.bias", (0,))[0],
-        mean_pooling="fc_norm.weight" in shape,
+        mean_pooling="head.bias" not in shape or "fc_norm.weight" in shape,
         pixels=getattr(like, "pixels", BeitConfig.pixels),
     )
 
