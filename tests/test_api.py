@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from data.pictures import encoded, picture
 from PIL import Image
+from small_stages import DVAE, classes, trained, vlmo
 
 import vlx
 from vlx.api import Model
@@ -16,6 +17,7 @@ from vlx.decode import DecodeOptions
 from vlx.errors import UserError
 from vlx.interop import native
 from vlx.layers.pixels import normalise
+from vlx.models.vlmo import HEADS
 
 from small_weights import plain_clip, pretrained
 
@@ -106,7 +108,8 @@ def test_another_type_of_activations_is_near(folder, model, photos):
 
 
 def test_presets_are_listed():
-    assert {"coca/tiny", "clip/ViT-B-32"} <= set(vlx.list_models())
+    known = {"coca/tiny", "clip/ViT-B-32", "vlmo/base_plus", "beit/large_22k", "dvae/dall_e"}
+    assert known <= set(vlx.list_models())
 
 
 @pytest.mark.parametrize(
@@ -146,3 +149,113 @@ def test_importing_is_light():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         _ = vlx.lod
+
+
+ANSWERS = ("red", "blue", "two", "yes")
+
+
+@pytest.fixture(scope="module")
+def fused(tmp_path_factory) -> Model:
+    """A model that sees pictures and texts at once, with every head."""
+    folder = tmp_path_factory.mktemp("fused")
+    words = pretrained(folder).vocabulary[0]
+    config = vlmo(heads=HEADS, vocabulary=67, text_length=9, longest=9)
+    native.save(folder / "model", trained(config, words, answers=ANSWERS))
+    return vlx.load(folder / "model")
+
+
+@pytest.fixture(scope="module")
+def square() -> list[np.ndarray]:
+    return [picture(n, 9, 9) for n in range(3)]
+
+
+def test_matches_are_those_of_the_model_for_every_pair(fused, square):
+    p = fused.pretrained
+    got = fused.match(square, TEXTS[:2])
+    assert got.shape == (3, 2)
+    image = normalise(np.repeat(np.stack(square), 2, axis=0), "inception")
+    text = np.stack([p.words.encode(x, 9) for x in TEXTS[:2]] * 3)
+    want = p.model.apply({"params": p.tree}, image, text, method="match")
+    np.testing.assert_allclose(got.ravel(), want, atol=1e-5)
+    assert fused.match(square[0], TEXTS).shape == fused.match(square, TEXTS[0]).shape == (3,)
+    np.testing.assert_allclose(fused.match(square[1], TEXTS[0]), got[1, 0], atol=1e-5)
+    small = Model(p, batch_size=2)
+    np.testing.assert_allclose(small.match(square, TEXTS[:2]), got, atol=1e-5)
+
+
+def test_answers_have_names_and_go_with_their_questions(fused, square):
+    p = fused.pretrained
+    image = normalise(np.stack(square), "inception")
+    text = np.stack([p.words.encode(x, 9) for x in TEXTS])
+    logits = p.model.apply({"params": p.tree}, image, text, method="answer")
+    want = [ANSWERS[n] for n in np.argmax(logits, axis=1)]
+    assert fused.answer(square, TEXTS) == want
+    assert fused.answer(square[0], TEXTS[0]) == want[0]
+    assert fused.answer(square[0], TEXTS)[0] == want[0]
+    assert fused.answer(square, TEXTS[0])[0] == want[0]
+
+
+def test_statements_about_two_pictures_have_shares(fused, square):
+    both = fused.answer(square, TEXTS, square[::-1])
+    for shares in both:
+        assert sum(shares.values()) == pytest.approx(1)
+        assert list(shares) == sorted(shares, key=shares.get, reverse=True)
+        assert set(shares) == {"true", "false"}
+    assert fused.answer(square[0], TEXTS[0], square[2]) == pytest.approx(both[0])
+
+
+def test_a_fused_model_ranks_classes_too(fused, square):
+    shares = fused.zero_shot(square[0], TEXTS)
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda m, x: m.answer(x[:2], TEXTS), "as many questions as pictures, or .* lists of 2, 3"),
+        (lambda m, x: m.answer([], "why?"), "at least one picture or text|lists of 0, 1"),
+        (lambda m, x: m.match(x, []), "at least one picture or text"),
+    ],
+)
+def test_questions_that_fit_no_pictures_are_told(fused, square, ask, message):
+    with pytest.raises(UserError, match=message):
+        ask(fused, square)
+
+
+@pytest.mark.parametrize(
+    ("heads", "ask", "message"),
+    [
+        (
+            ("words",),
+            lambda m, x: m.encode_text("a cat"),
+            "without the part 'contrastive', which e",
+        ),
+        (("words",), lambda m, x: m.match(x, "a cat"), "without the part 'matching', which match"),
+        (("truth",), lambda m, x: m.answer(x, "why?"), "without the part 'answers', which answer"),
+        (("answers",), lambda m, x: m.answer(x, "why?", x), "without the part 'truth', which ans"),
+        (("answers",), lambda m, x: m.answer(x, "why?"), r"names of its answers; .*answers\.txt"),
+    ],
+)
+def test_what_a_model_was_not_trained_for_is_told(square, heads, ask, message):
+    with pytest.raises(UserError, match=message):
+        ask(Model(trained(vlmo(heads=heads))), square[0])
+
+
+def test_models_without_texts_give_features(tmp_path, square):
+    native.save(tmp_path / "model", trained(classes()))
+    model = vlx.load(tmp_path / "model")
+    assert model.features(square).shape == (3, 10)
+    assert model.features(square[0]).shape == (10,)
+    with pytest.raises(UserError, match="Beit has no encode_text"):
+        model.encode_text("a cat")
+    with pytest.raises(UserError, match="Beit reads and writes no texts"):
+        _ = model.pretrained.words
+    with pytest.raises(UserError, match="Dvae has no features"):
+        Model(trained(DVAE)).features(square)
+
+
+def test_a_model_of_one_type_says_so(tmp_path):
+    native.save(tmp_path / "model", trained(DVAE))
+    assert not hasattr(vlx.load(tmp_path / "model").pretrained.model.config, "compute")
+    with pytest.raises(UserError, match="Dvae computes in float32 alone"):
+        vlx.load(tmp_path / "model", dtype="bfloat16")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands.call import vlx
+from small_stages import DVAE, beit, trained, vlmo
 
 from vlx.interop import native, official
 from vlx.interop.files import read_tensors, write_tensors
@@ -65,8 +66,33 @@ def test_different_models_are_told_apart(tmp_path, coca):
 def test_formats_are_listed():
     done = vlx("formats")
     assert done.returncode == 0
-    for name in ("vlx", "open_clip_coca", "clip"):
+    for name in ("vlx", "open_clip_coca", "clip", "unilm_vlmo", "unilm_beit", "dall_e"):
         assert f"\n {name} " in f"\n{done.stdout}"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "config"), [("unilm_vlmo", vlmo()), ("unilm_beit", beit()), ("dall_e", DVAE)]
+)
+def test_models_of_other_formats_go_there_and_back(tmp_path, chosen, config):
+    native.save(tmp_path / "native", trained(config))
+    out, back = tmp_path / "out", tmp_path / "back"
+    done = vlx("export", tmp_path / "native", f"--format={chosen}", f"--output={out}")
+    assert done.returncode == 0, done.stderr
+    flags = "--tokenizer=none", "--statistics=imagenet"
+    done = vlx("import", out, f"--output={back}", *flags)
+    assert done.returncode == 0, done.stderr
+    assert load(back).pixels.statistics == "imagenet"
+    (out / "unilm_config.json").unlink(missing_ok=True)
+    done = vlx("verify", tmp_path / "native", out)
+    assert done.returncode == 0, done.stderr
+    assert "The same numbers in" in done.stdout
+
+
+def test_unknown_statistics_are_named(tmp_path):
+    official.write(tmp_path / "out", trained(beit()), "unilm_beit")
+    flags = f"--output={tmp_path / 'back'}", "--statistics=imagnet"
+    message = told(vlx("import", tmp_path / "out", *flags))
+    assert "--statistics='imagnet': choose from clip, imagenet" in message
 
 
 def test_what_open_clip_lacks_is_named(tmp_path):

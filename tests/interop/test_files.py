@@ -60,6 +60,23 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_the_prefix_of_data_parallel_training_is_taken_off(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, {"module.a": np.ones(2), "module.b": np.ones(3)}, {})
+    assert read_tensors(path).keys() == {"a", "b"}
+    path.unlink()
+    write_tensors(path, {"module.a": np.ones(2), "b": np.ones(3)}, {})
+    assert read_tensors(path).keys() == {"module.a", "b"}
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "module", "model"])
+def test_what_training_wraps_weights_in_is_taken_off(tmp_path, wrapper):
+    torch = pytest.importorskip("torch")
+    inside = {"module.x": torch.ones(2), "module.y": torch.zeros(3)}
+    torch.save({wrapper: inside, "epoch": 3}, tmp_path / "model.pth")
+    assert read_tensors(tmp_path / "model.pth").keys() == {"x", "y"}
+
+
 def test_torch_files_give_the_same_numbers(tmp_path):
     torch = pytest.importorskip("torch")
     x = torch.arange(6.0).reshape(2, 3)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from small_stages import DVAE, beit, classes, trained, vlmo
 
 from vlx.errors import UserError
 from vlx.interop import native
@@ -43,6 +44,28 @@ def test_tensors_have_vlx_paths_and_the_card_names_the_model(saved):
     card = (folder / "README.md").read_text()
     assert "library_name: vlx" in card
     assert f"{sum(x.size for x in model.params.values()):,} parameters" in card
+
+
+def test_answers_travel_with_the_model_that_gives_them(tmp_path):
+    model = trained(vlmo(heads=("answers",)), answers=("red", "a few", "deux", "\u00e9t\u00e9"))
+    native.save(tmp_path / "model", model)
+    assert native.load(tmp_path / "model").answers == model.answers
+    assert "model.answer(" in (tmp_path / "model" / "README.md").read_text()
+    (tmp_path / "model" / "answers.txt").write_text("red\nblue\n")
+    with pytest.raises(UserError, match=r"answers\.txt has 2 answers, the model 4; copy the whole"):
+        native.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("config", [classes(), beit(), DVAE, vlmo(heads=("words",))])
+def test_models_without_vectors_or_texts_have_cards_too(tmp_path, config):
+    model = trained(config)
+    native.save(tmp_path / "model", model)
+    back = native.load(tmp_path / "model")
+    assert (back.model, back.tokenizer) == (model.model, model.tokenizer)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "| vectors |" not in card
+    assert "zero_shot" not in card
+    assert ("| texts | none |" in card) == (model.tokenizer is None)
 
 
 def test_a_transpose_and_a_scalar_are_written_as_they_are(tmp_path):

@@ -61,7 +61,8 @@ def save(folder: Path, pretrained: Pretrained) -> None:
         for path in p.vocabulary:
             shutil.copyfile(path, draft / path.name)
         if p.answers:
-            (draft / ANSWERS).write_text("".join(f"{answer}\n" for answer in p.answers))
+            lines = "".join(f"{answer}\n" for answer in p.answers)
+            (draft / ANSWERS).write_text(lines, encoding="utf-8")
         (draft / CARD).write_text(card(p, folder.resolve().name))
 
     write_folder(folder, fill)
