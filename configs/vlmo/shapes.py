@@ -27,13 +27,13 @@ def _optimizer(lr: float, **changes) -> dict:
 
 
 def _codes(c: ConfigDict) -> None:
-    c.task, c.steps = "dvae", 500
+    c.task, c.steps = "dvae", 300
     c.model = {"preset": "tiny", "image_size": SIZE}
     c.optimizer = _optimizer(3e-3, weight_decay=0.0)
 
 
 def _images(c: ConfigDict) -> None:
-    c.task, c.steps = "beit", 700
+    c.task, c.steps = "beit", 400
     c.model = dict(MODEL)
     c.loss = {"codes": 1.0, "tokenizer": f"{RUNS}/codes"}
     c.data.update({"flip": True, "crop_scale": (0.4, 1.0), "target_size": SIZE})
@@ -44,7 +44,7 @@ def _images(c: ConfigDict) -> None:
 def _texts(c: ConfigDict) -> None:
     from vlx.tasks.vlmo import FROZEN_BY_TEXTS
 
-    c.task, c.steps, c.init_from = "vlmo", 500, f"{RUNS}/images"
+    c.task, c.steps, c.init_from = "vlmo", 600, f"{RUNS}/images"
     c.model = {**MODEL, "encoder": {"pair_layers": 0}}
     c.loss = {"text_words": 1.0}
     c.freeze = FROZEN_BY_TEXTS
@@ -56,16 +56,16 @@ def _texts(c: ConfigDict) -> None:
 
 
 def _pairs(c: ConfigDict) -> None:
-    c.task, c.steps, c.init_from = "vlmo", 900, f"{RUNS}/texts"
+    c.task, c.steps, c.init_from = "vlmo", 500, f"{RUNS}/texts"
     c.model = dict(MODEL)
     c.loss = {"contrastive": 1.0, "matching": 1.0, "words": 0.25}
-    c.optimizer = _optimizer(1e-3)
+    c.optimizer = _optimizer(2e-3)
     c.evaluate.names, c.evaluate.captions = ("retrieval",), 1
 
 
 def _questions(c: ConfigDict) -> None:
     c.task, c.steps, c.init_from = "vlmo", 900, f"{RUNS}/pairs"
-    c.model = dict(MODEL)
+    c.model = {**MODEL, "answers": 32}
     c.loss = {"answers": 1.0}
     c.data.about = "questions"
     c.optimizer = _optimizer(1e-3, lr_scale=((r"answer_head/.*", 5.0),))
@@ -82,7 +82,8 @@ STAGES = {
 
 def get_config(stage: str = "pairs") -> ConfigDict:
     c = ConfigDict({"seed": 0})
-    c.data = {"source": "shapes", "objects": (1, 3), "threads": 0}
+    c.data = {"source": "shapes", "objects": (1, 2), "caption": "first", "threads": 0}
+    c.data.text_mask = {"share": 0.4}  # texts are short, and so is the training
     c.tokenizer = dict(TOKENIZER)
     c.batch = {"size": 64}
     c.evaluate = {"every": 250, "batch_size": 128, "examples": 256}

@@ -142,7 +142,9 @@ _BASE = BeitConfig(_encoder(12, 768, 12, 0.1))
 _LARGE = BeitConfig(_encoder(24, 1024, 16, 1e-5))
 
 CONFIGS = {
-    "tiny": BeitConfig(_encoder(4, 96, 4, 0.1, ratio=3), (48, 48), 8, codes=64),
+    "tiny": BeitConfig(
+        replace(_encoder(4, 96, 4, 0.0, ratio=3), deviation=0.08), (48, 48), 8, codes=64
+    ),
     "base": _BASE,
     "large": _LARGE,
     # VLMo base_plus needs one; its own was not published.
