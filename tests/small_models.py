@@ -53,14 +53,18 @@ def vlmo(**changes) -> VlmoConfig:
 
 def parameters(module, *inputs, seed: int = 1):
     """Random parameters of a module, all of them far from zero, without compiling its `init`."""
+    return draw(jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs))["params"], seed)
+
+
+def draw(shapes, seed: int = 1, spread: float = 0.4):
+    """Random arrays of these shapes, around 1 where they scale, else around 0."""
     rng = np.random.default_rng(seed)
 
-    def draw(path, x):
+    def one(path, x):
         center = 1.0 if path[-1].key == "scale" else 0.0
-        return jnp.asarray(center + 0.4 * rng.standard_normal(x.shape), x.dtype)
+        return jnp.asarray(center + spread * rng.standard_normal(x.shape), x.dtype)
 
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs))["params"]
-    return jax.tree_util.tree_map_with_path(draw, shapes)
+    return jax.tree_util.tree_map_with_path(one, shapes)
 
 
 def pixels(batch: int, size: tuple[int, int] = (6, 9), seed: int = 0) -> jax.Array:

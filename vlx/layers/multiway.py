@@ -35,7 +35,7 @@ class MultiwayConfig:
     layers: int
     heads: int
     hidden: int
-    experts: tuple[str, ...] = ("text", "image")  # of every layer
+    experts: tuple[str, ...] = ("text", "image")  # of every layer; one alone is for all tokens
     pair_layers: int = 0  # so many at the top have the expert PAIR too
     epsilon: float = 1e-6
     layer_scale: float = 0.0  # initial factor of every branch; 0 leaves the factors out
@@ -173,16 +173,29 @@ class Multiway(nn.Module):
     def setup(self):
         c = self.config
         middle = c.layers - c.pair_layers
-        self.lower = MultiwayLayers(c, self.compute, 0, middle)
+        if middle:
+            self.lower = MultiwayLayers(c, self.compute, 0, middle)
         if c.pair_layers:
             self.upper = MultiwayLayers(c, self.compute, middle, c.layers)
 
     def __call__(self, x: Array, parts: Parts, together: bool = False, **how) -> Array:
         """All layers: [B, L, D] -> [B, L, D]. `together`: the upper layers see one kind, PAIR."""
-        return self.rise(self.lower(x, parts, **how), parts, together, **how)
+        return self.rise(self.climb(x, parts, **how), parts, together, **how)
+
+    def climb(self, x: Array, parts: Parts, **how) -> Array:
+        """The lower layers alone; x itself if there are none."""
+        if self.config.pair_layers == self.config.layers:
+            return x
+        return self.lower(x, self._served(x, parts), **how)
 
     def rise(self, x: Array, parts: Parts, together: bool = False, **how) -> Array:
         """The upper layers alone, after the lower ones; x itself if there are none."""
         if not self.config.pair_layers:
             return x
-        return self.upper(x, ((PAIR, x.shape[1]),) if together else parts, **how)
+        parts = ((PAIR, x.shape[1]),) if together else self._served(x, parts)
+        return self.upper(x, parts, **how)
+
+    def _served(self, x: Array, parts: Parts) -> Parts:
+        """The parts by the experts that there are: one expert takes all tokens at once."""
+        experts = self.config.experts
+        return parts if len(experts) > 1 else ((experts[0], x.shape[1]),)

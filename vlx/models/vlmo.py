@@ -228,7 +228,7 @@ class Vlmo(nn.Module):
         """Tokens [B, L, D] of one kind after the last layer, and before the upper ones."""
         parts = ((kind, x.shape[1]),)
         how = {"mask": mask, "index": self._index(kind, x.shape[1])}
-        below = self.encoder.lower(x, parts, **how)
+        below = self.encoder.climb(x, parts, **how)
         return self.encoder.rise(below, parts, **how), (below, how)
 
     def _vectors(self, last: Array, below: tuple[Array, dict], kind: str) -> Unimodal:

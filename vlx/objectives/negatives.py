@@ -20,12 +20,14 @@ def hard_negatives(
     scale: Array,
     weight: Array,
     chunk: int = 512,
+    groups: int = 1,
 ) -> Array:
     """For each row a column other than its own, drawn from the softmax of products: int32 [B].
 
     rows, columns: [B, D], unit length, of which those of equal number belong together; scale:
-    inverse temperature; weight: [B], columns of weight 0 are not drawn. Where there is no other
-    column the row's own number is returned.
+    inverse temperature; weight: [B], columns of weight 0 are not drawn. With groups the batch is so
+    many equal blocks, and columns are of the row's own block. Where there is no other column the
+    row's own number is returned.
 
     The draw is exact, also where float32 has no share left for the others: it takes the largest of
     logit plus Gumbel noise. It follows from key, row and chunk, on any number of devices, and the
@@ -34,6 +36,9 @@ def hard_negatives(
     chex.assert_equal_shape([rows, columns])
     rows, columns, scale = jax.lax.stop_gradient((rows, columns, scale))
     size, number = len(columns), jnp.arange(len(columns), dtype=jnp.int32)
+    if size % groups:
+        raise ValueError(f"{groups} groups do not divide a batch of {size}.")
+    block_size = size // groups
     chunk = min(chunk, size)
     missing = -size % chunk
 
@@ -47,7 +52,8 @@ def hard_negatives(
             columns, others, weight, first = piece
             noise = jax.vmap(lambda k: jax.random.gumbel(jax.random.fold_in(k, first), (chunk,)))
             logits = scale * jnp.einsum("bD,cD->bc", rows, columns, precision="highest")
-            allowed = (weight > 0) & (others != number[:, None])
+            own = number[:, None]
+            allowed = (weight > 0) & (others != own) & (others // block_size == own // block_size)
             value = jnp.where(allowed, logits + noise(keys), HIDDEN)
             place = jnp.argmax(value, axis=1)
             value = jnp.take_along_axis(value, place[:, None], axis=1)[:, 0]

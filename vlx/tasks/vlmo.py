@@ -52,6 +52,7 @@ class VlmoLoss:
     answers: float = 0.0  # to questions about an image, with a score for each answer
     truth: float = 0.0  # of statements about two images
     pair_branch: bool = True  # contrastive: half of the loss by the experts for pairs
+    negative_groups: int = 1  # matching: > 1 draws within so many equal parts of the batch
     chunk: int = 512  # texts that are compared with a device's images at a time
     exchange: str = "gather"  # of texts between devices; "ring" holds fewer of them
     ranks: int = 1  # > 1 repeats what the official code computes on that many processes
@@ -273,10 +274,9 @@ class VlmoTask(Task):
         image, text, weight = coupled["image"], coupled["text"], coupled["weight"]
         if len(weight) < 2:
             raise UserError("config.loss.matching needs negatives: set batch.size=2 or more.")
-        keys = jax.random.split(rng)
-        chunk = self.loss.chunk
-        images = hard_negatives(keys[0], text, image, scale, weight, chunk)
-        texts = hard_negatives(keys[1], image, text, scale, weight, chunk)
+        keys, how = jax.random.split(rng), (self.loss.chunk, self.loss.negative_groups)
+        images = hard_negatives(keys[0], text, image, scale, weight, *how)
+        texts = hard_negatives(keys[1], image, text, scale, weight, *how)
         return {"image": Choice(images, ("image",)), "text": Choice(texts, ("text", "text_mask"))}
 
     def finish(self, params, buffers, batch, chosen, step, rngs) -> Outputs:
