@@ -13,10 +13,12 @@ learned (`init_from`). `make demo-vlmo` runs them all.
 
 from ml_collections import ConfigDict
 
-SIZE, PATCH = 48, 8
+SIZE, PATCH = 48, 12
+CODES = 32  # pixels of the tokenizer's view; it has a code for every eight, so for every patch
 RUNS = "runs/vlmo"
 
-MODEL = {"preset": "tiny", "compute": {"scan": False}}  # on CPUs unrolled layers run faster
+MODEL = {"preset": "tiny", "image_size": SIZE, "patch": PATCH}
+MODEL["compute"] = {"scan": False}  # on CPUs unrolled layers run faster
 TOKENIZER = {"vocab_size": 512, "length": 24}
 
 
@@ -28,7 +30,7 @@ def _optimizer(lr: float, **changes) -> dict:
 
 def _codes(c: ConfigDict) -> None:
     c.task, c.steps = "dvae", 300
-    c.model = {"preset": "tiny", "image_size": SIZE}
+    c.model = {"preset": "tiny", "image_size": CODES}
     c.optimizer = _optimizer(3e-3, weight_decay=0.0)
 
 
@@ -36,8 +38,8 @@ def _images(c: ConfigDict) -> None:
     c.task, c.steps = "beit", 400
     c.model = dict(MODEL)
     c.loss = {"codes": 1.0, "tokenizer": f"{RUNS}/codes"}
-    c.data.update({"flip": True, "crop_scale": (0.4, 1.0), "target_size": SIZE})
-    c.data.patch_mask = {"patches": 14, "smallest": 4}  # 40 % of 36
+    c.data.update({"flip": True, "crop_scale": (0.4, 1.0), "target_size": CODES})
+    c.data.patch_mask = {"patches": 6, "smallest": 2}  # 40 % of 16
     c.optimizer = _optimizer(2e-3, weight_decay=0.05)
 
 

@@ -48,6 +48,7 @@ class VlmoConfig:
     longest: int = 196  # texts that the relative positions have rows for
     heads: tuple[str, ...] = ("contrastive", "pair_contrastive", "matching", "words")
     answers: int = 3129
+    truth_images: int = 2  # that a statement is about
     logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
     compute: Compute = Compute()
 
@@ -55,6 +56,10 @@ class VlmoConfig:
         unknown = set(self.heads) - set(HEADS)
         if unknown:
             raise ValueError(f"heads: {sorted(unknown)} unknown; choose from {', '.join(HEADS)}.")
+        if self.truth_images not in (1, 2):
+            raise ValueError(f"truth_images={self.truth_images} must be 1 or 2.")
+        if {"answers", "truth"} <= set(self.heads) and self.truth_images == 1:
+            raise ValueError("heads: a model answers questions or judges statements about an image.")
         if "pair_contrastive" in self.heads and "contrastive" not in self.heads:
             raise ValueError("heads: pair_contrastive comes beside contrastive.")
         if self.positions not in POSITIONS:
@@ -111,7 +116,8 @@ class Vlmo(nn.Module):
         width, kernel = c.encoder.width, init.normal(0.02)
         self.image = ImageTokens(c.image_tokens, dtype)
         self.text = TextTokens(c, dtype)
-        self.types = Tokens(3 if "truth" in c.heads else 2, width, dtype=dtype)
+        kinds = 2 + ("truth" in c.heads and c.truth_images == 2)
+        self.types = Tokens(kinds, width, dtype=dtype)
         self.encoder = Multiway(c.encoder, c.compute)
         self.norm = Norm(c.encoder.epsilon, dtype)
         dense = partial(nn.Dense, width, kernel_init=kernel, dtype=dtype)
@@ -147,7 +153,7 @@ class Vlmo(nn.Module):
         if "answers" in c.heads:
             self.answer_head(pooled)
         if "truth" in c.heads:
-            self.truth_head(jnp.concatenate([pooled, pooled], axis=-1))
+            self.truth_head(jnp.concatenate([pooled] * c.truth_images, axis=-1))
 
     def of_image(self, image: Array) -> Unimodal:
         """image: normalised floats [B, height, width, 3]."""
@@ -198,9 +204,14 @@ class Vlmo(nn.Module):
         return self.match_logits(image, text)[:, 1].astype(jnp.float32)
 
     def answer(self, image: Array, text: Array, second_image: Array | None = None) -> Array:
-        """Logits of the answers to a question [B, A]; of false and true about two images [B, 2]."""
+        """Logits of the answers to a question [B, A], or of false and true of a statement [B, 2].
+
+        A model with the head for statements reads one.
+        """
         if second_image is None:
-            return self.answer_head(self.encode_pair(image, text)[0])
+            c = self.config
+            head = self.truth_head if "truth" in c.heads and c.truth_images == 1 else self.answer_head
+            return head(self.encode_pair(image, text)[0])
         batch = len(text)
 
         def alternate(first, second):  # row by row, so that rows stay on their devices

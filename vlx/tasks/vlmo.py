@@ -150,6 +150,8 @@ class VlmoTask(Task):
     @property
     def fields(self) -> tuple[str, ...]:
         names = [field for term in self.weights for field in TERMS[term]]
+        if self.config.truth_images == 1:
+            names = [name for name in names if name != "second_image"]
         return (*dict.fromkeys(names), "weight")
 
     @property
@@ -226,8 +228,10 @@ class VlmoTask(Task):
             logits = apply("answer", image, batch["text"])
             terms["answers"] = answers(logits, batch["answer_scores"], weight)
         if w.truth:
-            second = normalise(batch["second_image"], self.pixels)
-            logits = apply("answer", image, batch["text"], second)
+            images = [image]
+            if self.config.truth_images == 2:
+                images.append(normalise(batch["second_image"], self.pixels))
+            logits = apply("answer", images[0], batch["text"], *images[1:])
             terms["truth"] = matching(logits, batch["label"], weight)
         return Outputs(coupled=coupled, terms=terms)
 
