@@ -54,6 +54,8 @@ def render(runs: Sequence[Run]) -> str:
         gallery=panels.gallery(runs),
         attention=panels.attention(runs),
         retrieval=panels.retrieval(runs),
+        answers=panels.answers(runs),
+        statements=panels.statements(runs),
         failures=panels.failures(runs),
         units=UNITS,
         config=settings([run.config for run in runs]),

@@ -1,19 +1,23 @@
 """Examples that evaluators kept, as the page shows them: pictures, texts, what was read."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vlx.evaluate.examples import picture_file, spread
+from vlx.evaluate.examples import QUALITY, picture_file, spread
 from vlx.report.runs import Run
 
 FINE = 8  # pixels of a patch in the veil over a picture
 DARKEST = 0.8  # of the veil, where nothing is read
+SIDE_BY_SIDE = ("statements",)  # kinds of examples that may have several pictures, in one file
 
 
 @dataclass(frozen=True)
@@ -27,22 +31,44 @@ class Panel:
 
 def gallery(runs: Sequence[Run]) -> list[Panel]:
     """For each split: pictures with references and what every run wrote about them."""
-    found = [run.examples("captions") for run in runs]
-    splits = dict.fromkeys(split for captions in found for split in captions)
-    return [Panel(split, 0, list(_captioned(runs, found, split))) for split in splits]
+    return _together(runs, "captions")
 
 
-def _captioned(runs: Sequence[Run], found: Sequence[Mapping], split: str) -> Iterator[dict]:
-    written = [{c["index"]: c for c in captions.get(split, ())} for captions in found]
-    most = next(own for own in written if own)
+def answers(runs: Sequence[Run]) -> list[Panel]:
+    """For each split: questions with what every run answered, and how often people said what."""
+    return _together(runs, "answers", lambda example: {"said": _counted(example["expected"])})
+
+
+def statements(runs: Sequence[Run]) -> list[Panel]:
+    """For each split: statements with their pictures and what every run took for the truth."""
+    return _together(runs, "statements", lambda example: {"truth": example["expected"][0]})
+
+
+def _together(
+    runs: Sequence[Run], kind: str, more: Callable[[Mapping], dict] = lambda example: {}
+) -> list[Panel]:
+    """What runs kept of a kind, those of the same example side by side as `written`."""
+    found = [run.examples(kind) for run in runs]
+    splits = dict.fromkeys(split for kept in found for split in kept)
+    return [Panel(split, 0, list(_compared(runs, kind, found, split, more))) for split in splits]
+
+
+def _compared(runs, kind: str, found: Sequence[Mapping], split: str, more) -> Iterator[dict]:
+    written = [{x["index"]: x for x in kept.get(split, ())} for kept in found]
+    most = next((own for own in written if own), {})
     indices = list(most)
     for index in (indices[n] for n in spread(len(indices))):
-        yield {
-            "index": index,
-            "picture": _picture(runs, "captions", split, index),
-            "references": most[index]["references"],
+        yield most[index] | {
+            "pictures": _pictures(runs, kind, split, index),
             "written": [(n, own[index]) for n, own in enumerate(written) if index in own],
+            **more(most[index]),
         }
+
+
+def _counted(expected: Sequence[str]) -> str:
+    """Answers of people, the most frequent first, with their numbers where there are several."""
+    counts = Counter(expected).most_common()
+    return ", ".join(answer if n == 1 else f"{answer} ({n})" for answer, n in counts)
 
 
 def attention(runs: Sequence[Run]) -> list[Panel]:
@@ -131,11 +157,32 @@ def _some(examples: Sequence, runs: Sequence[Run]) -> Sequence:
 
 def _picture(runs: Sequence[Run], kind: str, split: str, index: int) -> str:
     """A data URI, from the first run that kept the picture; none if none did."""
+    return "".join(_pictures(runs, kind, split, index))
+
+
+def _pictures(runs: Sequence[Run], kind: str, split: str, index: int) -> list[str]:
+    """As `_picture`, of every picture of the example."""
     for run in runs:
         file = picture_file(run.folder, kind, split, index)
         if file.is_file():
-            return _data("jpeg", file.read_bytes())
-    return ""
+            return _apart(run, file) if kind in SIDE_BY_SIDE else [_data("jpeg", file.read_bytes())]
+    return [""]
+
+
+def _apart(run: Run, file: Path) -> list[str]:
+    """The pictures that a file holds side by side, each of the shape that the model sees."""
+    height, width = np.broadcast_to(run.config.get("model", {}).get("image_size", 1), 2)
+    with Image.open(file) as whole:
+        count = max(1, round(whole.width / whole.height * height / width))
+        ends = [whole.width * n // count for n in range(count + 1)]
+        cut = [whole.crop((left, 0, right, whole.height)) for left, right in pairwise(ends)]
+    return [_jpeg(picture) for picture in cut]
+
+
+def _jpeg(picture: Image.Image) -> str:
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=QUALITY)
+    return _data("jpeg", file.getvalue())
 
 
 def _data(kind: str, content: bytes) -> str:
