@@ -49,7 +49,7 @@ def test_questions_stand_with_picture_answer_and_what_people_said(questions):
     assert len(pictures(shown)) == 16
     for example in examples:
         assert f'<p class="asked">{escape(example["text"])}</p>' in shown
-        assert f'<p class="references">{example["expected"][0]}</p>' in shown
+        assert f'<p class="references">expected: {example["expected"][0]}</p>' in shown
 
 
 def test_answers_are_marked_by_what_they_are_worth(questions, tmp_path):
@@ -87,7 +87,7 @@ def test_statements_about_two_pictures_show_both(statements):
     assert {picture.size for picture in pictures(shown)} == {(48, 36)}
     assert 'alt="example 0, picture 2 of 2"' in shown
     assert shown.count(" ✓</p>") == sum(example["score"] for example in examples)
-    truths = re.findall(r'<p class="references">(.*?)</p>', shown)
+    truths = re.findall(r'<p class="references">expected: (.*?)</p>', shown)
     assert truths == [example["expected"][0] for example in examples]
 
 
