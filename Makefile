@@ -11,10 +11,10 @@ CLIP_FILES := open_clip_torch==3.3.0
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env peers demo test lint format bench clean
+.PHONY: help env peers demo demo-vlmo test lint format bench clean
 
 help:  ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1|\2/' \
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' \
 		| column -t -s '|'
 
 env: $(READY)  ## .venv with the tested versions
@@ -28,6 +28,15 @@ $(READY): pyproject.toml constraints.txt
 demo: env  ## trains and measures a small CoCa, a few minutes on two cores
 	$(BIN)/python train.py --config=configs/coca/shapes.py --workdir=runs/demo
 	$(BIN)/python eval.py --workdir=runs/demo
+
+demo-vlmo: env  ## trains a small VLMo stage after stage, measures the last two
+	@for stage in codes images texts pairs questions; do \
+		$(BIN)/python train.py --config=configs/vlmo/shapes.py:$$stage --workdir=runs/vlmo/$$stage \
+			|| exit $$?; \
+	done
+	$(BIN)/python eval.py --workdir=runs/vlmo/pairs
+	$(BIN)/python eval.py --workdir=runs/vlmo/questions
+	$(BIN)/python -m vlx report runs/vlmo/pairs runs/vlmo/questions --output=runs/vlmo/report.html
 
 test: env  ## all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
