@@ -155,7 +155,9 @@ def show(results: dict) -> None:
         table.add_row(measure, *told)
     console = Console(highlight=False, width=140)
     console.print(table)
-    differences = Table("question", "measure", "difference", "seeds that agree", title="differences")
+    differences = Table(
+        "question", "measure", "difference", "seeds that agree", title="differences"
+    )
     for question, better, worse in COMPARED:
         for measure, arms in results.items():
             if better in arms and worse in arms:

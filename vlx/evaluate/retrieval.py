@@ -18,6 +18,7 @@ from vlx.evaluate.measured import Metrics, means
 from vlx.evaluate.ranks import ranks
 from vlx.evaluate.reranking import best, match_pairs, reranked
 from vlx.evaluate.results import RERANKED
+from vlx.models.capabilities import can
 from vlx.parallel.start import from_all_processes
 
 IMAGE_TO_TEXT, TEXT_TO_IMAGE = "image_to_text", "text_to_image"
@@ -32,7 +33,7 @@ def retrieval(context: Context, params: Any) -> Metrics:
     """
     setup, encoder = context.setup, context.encoder
     c, model = setup.config, setup.task.model
-    if c.evaluate.rerank and not hasattr(model, "match"):
+    if c.evaluate.rerank and not can(model, "match"):
         raise UserError(
             f"evaluate.rerank={c.evaluate.rerank} needs a model that matches pairs, which "
             f"{type(model).__name__} does not; set evaluate.rerank=0."

@@ -18,7 +18,7 @@ PAIR_OF_IMAGES = "truth"  # what `answer` needs for two images in place of PARTS
 def can(model: nn.Module, method: str, part: str = "") -> bool:
     """Whether a model has a method and the `part` that it needs, by default that of PARTS."""
     part = part or PARTS.get(method, "")
-    return hasattr(model, method) and (not part or _has(model.config, part))
+    return hasattr(model, method) and (not part or _has(getattr(model, "config", None), part))
 
 
 def _has(config: Any, part: str) -> bool:

@@ -59,7 +59,9 @@ class VlmoConfig:
         if self.truth_images not in (1, 2):
             raise ValueError(f"truth_images={self.truth_images} must be 1 or 2.")
         if {"answers", "truth"} <= set(self.heads) and self.truth_images == 1:
-            raise ValueError("heads: a model answers questions or judges statements about an image.")
+            raise ValueError(
+                "heads: a model answers questions or judges statements about an image."
+            )
         if "pair_contrastive" in self.heads and "contrastive" not in self.heads:
             raise ValueError("heads: pair_contrastive comes beside contrastive.")
         if self.positions not in POSITIONS:
@@ -210,7 +212,9 @@ class Vlmo(nn.Module):
         """
         if second_image is None:
             c = self.config
-            head = self.truth_head if "truth" in c.heads and c.truth_images == 1 else self.answer_head
+            head = (
+                self.truth_head if "truth" in c.heads and c.truth_images == 1 else self.answer_head
+            )
             return head(self.encode_pair(image, text)[0])
         batch = len(text)
 
