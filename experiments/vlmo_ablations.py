@@ -5,8 +5,8 @@ r"""Do VLMo's ideas help? Three questions of the paper's tables 4 to 6, on small
 
 1. Stage by stage: images, then texts, then pairs, beside pairs from nothing.
 2. Experts beside a standard Transformer of the same active size, both from nothing.
-3. Hard negatives from the whole batch of 64 beside those from an eighth of it, as eight devices
-   with eight examples each would draw them. (What a mesh draws does not depend on its devices, so
+3. Hard negatives from the whole batch of 32 beside those from an eighth of it, as eight devices
+   with four examples each would draw them. (What a mesh draws does not depend on its devices, so
    one device shows the same.)
 
 Pairs are those of the built-in shapes world; every model is then fine-tuned to easy-VQA, and the
@@ -31,7 +31,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = "configs/vlmo/shapes.py"
 SEEDS = (0, 1, 2)  # fixed before the first run
-STEPS = {"codes": 300, "images": 300, "texts": 600, "pairs": 500, "easy_vqa": 300, "nlvr": 200}
+STEPS = {"codes": 250, "images": 300, "texts": 500, "pairs": 400, "easy_vqa": 200, "nlvr": 100}
 STANDARD = ("model.encoder.experts=('tokens',)", "model.encoder.pair_layers=0")
 LOCAL = ("loss.negative_groups=8",)
 ARMS = {  # name -> (begins with the stage before, settings of every stage after it)

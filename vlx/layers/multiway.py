@@ -6,6 +6,7 @@ that a sequence is a few parts of known lengths and each expert multiplies its o
 Letters: B batch, L tokens, D width, F hidden, H heads.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import flax.linen as nn
@@ -120,10 +121,15 @@ class MultiwayLayer(nn.Module):
             bias=None if bias is None else bias[None].astype(self.dtype),
         )
         x = x + DropPath()(scaled["attention"](checkpoint_name(y, "attention")), each)
-        grown = []
-        for name, part in split(x, parts):
-            y = scaled["mlp"](Expert(c, self.dtype, name=name)(part))
-            grown.append(part + DropPath()(y, each))  # parts are dropped by draws of their own
+
+        def branch(name: str, x: Array) -> Array:
+            return DropPath()(scaled["mlp"](Expert(c, self.dtype, name=name)(x)), each)
+
+        return self.feed(x, parts, branch)
+
+    def feed(self, x: Array, parts: Parts, branch: Callable[[str, Array], Array]) -> Array:
+        """x with the branch of each part's own expert added; each has its own draws."""
+        grown = [part + branch(name, part) for name, part in split(x, parts)]
         return jnp.concatenate(grown, axis=1) if len(grown) > 1 else grown[0]
 
 
@@ -145,6 +151,7 @@ class MultiwayLayers(nn.Module):
     compute: Compute
     first: int
     last: int
+    layer: type[nn.Module] = MultiwayLayer
 
     @nn.compact
     def __call__(
@@ -159,7 +166,7 @@ class MultiwayLayers(nn.Module):
         c = self.config
         rates = depth_rates(c.drop_path, c.layers)
         rates = None if rates is None else rates[self.first : self.last]
-        layer = MultiwayLayer(c, self.compute.dtype, name="layers")
+        layer = self.layer(c, self.compute.dtype, name="layers")
         length = self.last - self.first
         return stack.run(layer, length, self.compute, x, mask, bias, index, each=rates, parts=parts)
 
