@@ -81,7 +81,7 @@ class Jobs:
         return workdir
 
 
-ENVIRONMENT = os.environ | {
+ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} | os.environ | {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 }
 
@@ -119,7 +119,7 @@ DATA = {
         "data.source=jsonl", "data.about=captions", "model.answers=13", "evaluate.examples=0",
     ),
     "nlvr": (
-        "data.source=jsonl", "data.about=captions", "loss={'truth': 1.0}",
+        "data.source=jsonl", "data.about=captions", "loss.answers=0.0", "loss.truth=1.0",
         "model.truth_images=1", "evaluate.examples=0", "data.resize_mode=squash",
     ),
 }  # fmt: skip

@@ -116,8 +116,8 @@ def test_unknown_task_is_refused_with_the_nearest():
 
 
 def test_missing_values_are_named():
-    with pytest.raises(UserError, match=r"config\.steps is needed and has no default"):
-        build(RunConfig, {"task": "coca"})
+    with pytest.raises(UserError, match=r"config\.task is needed and has no default"):
+        build(RunConfig, {"steps": 1})
 
 
 def test_the_file_is_named_where_a_value_is_wrong():

@@ -99,8 +99,8 @@ def test_views_must_have_a_code_for_every_patch(tokenizer, tmp_path):
 
 
 def test_masked_patches_need_a_tokenizer(tmp_path):
-    with pytest.raises(UserError, match=r"codes need tokenizer=PATH"):
-        setup("", tmp_path / "run")
+    with pytest.raises(UserError, match=r"config.loss.tokenizer is empty; name a trained one"):
+        with_constants(setup("", tmp_path / "run"))
 
 
 def counted(**changes):

@@ -33,6 +33,8 @@ def with_constants(setup: Setup) -> Setup:
 
 
 def _read(name: str, path: str) -> Pretrained:
+    if not path:
+        raise UserError(f"config.loss.{name} is empty; name a trained one, any folder or file.")
     try:
         return read(Path(path))
     except UserError as error:

@@ -9,6 +9,7 @@ from small_stages import DVAE, beit, classes, trained, vlmo
 from vlx.errors import UserError
 from vlx.interop import official, unilm_beit, unilm_vlmo_config
 from vlx.interop.files import read_tensors, write_tensors
+from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.relative import image_index
 from vlx.models import beit as beits
 from vlx.models import vlmo as vlmos
@@ -101,7 +102,9 @@ def test_index_arrays_of_another_image_are_refused(tmp_path):
     ],
 )
 def test_settings_of_presets_come_back(model, write, read):
-    assert read(write(model)) == model
+    """But for how fresh kernels are drawn, which trained weights do not depend on."""
+    usual = MultiwayConfig.deviation
+    assert read(write(model)) == replace(model, encoder=replace(model.encoder, deviation=usual))
 
 
 def bare(tmp_path, config, chosen):

@@ -25,7 +25,8 @@ def train(c: OptimizerConfig, params, gradients, scales=None):
     state = rule.init(params)
     for gradient in gradients:
         updates, state = rule.update(gradient, state, params)
-        params = rules.apply(params, updates, c.lr, scales or dict.fromkeys(params, 1.0))
+        scales = scales or dict.fromkeys(params, 1.0)
+        params = rules.apply(params, updates, c.lr, scales, rules.late_decay(c, part))
     return params, state
 
 
@@ -222,3 +223,20 @@ def test_frozen_parameters_take_no_optimizer_memory(name):
 def test_unknown_optimizer_is_refused_with_those_there_are():
     with pytest.raises(UserError, match=r"optimizer\.name='lion': choose from adamw"):
         rules.build(OptimizerConfig("lion"), Partition({KERNEL: None}))
+
+
+def test_transformers_adam_adds_eps_before_its_correction_and_decays_late():
+    """Two steps by hand; its eps of 0.3 is large enough to tell."""
+    c = OptimizerConfig(
+        "adamw_transformers", lr=0.1, b1=0.9, b2=0.98, eps=0.3, weight_decay=0.5, no_decay=()
+    )
+    gradients = steps({KERNEL: PARAMS[KERNEL]}, 2)
+    x = np.asarray(PARAMS[KERNEL], np.float64)
+    m, v = np.zeros_like(x), np.zeros_like(x)
+    for t, gradient in enumerate(gradients, start=1):
+        g = np.asarray(gradient[KERNEL], np.float64)
+        m, v = 0.9 * m + 0.1 * g, 0.98 * v + 0.02 * g**2
+        x = x - 0.1 * np.sqrt(1 - 0.98**t) / (1 - 0.9**t) * m / (np.sqrt(v) + 0.3)
+        x = x - 0.1 * 0.5 * x
+    got, _ = train(c, {KERNEL: PARAMS[KERNEL]}, gradients)
+    np.testing.assert_allclose(got[KERNEL], x, rtol=1e-5)

@@ -75,3 +75,22 @@ def test_rates_are_finite_when_warmup_fills_the_run(name):
 def test_unknown_shape_is_refused_with_those_there_are():
     with pytest.raises(UserError, match=r"schedule\.name='cosinus'.*cosine, linear"):
         learning_rate(ScheduleConfig("cosinus"), PEAK, STEPS, 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "share"),
+    [
+        ("step", lambda s: (s + 1) / 11),
+        ("zero", lambda s: s / 11),
+        ("zero_to_peak", lambda s: s / 10),
+    ],
+)
+def test_warm_ups_differ_in_what_the_first_step_gets(first, share):
+    rate = rates(name="linear", warmup=11, first=first)
+    assert rate[:11] == pytest.approx([PEAK * share(s) for s in range(11)])
+    assert rate[11] == PEAK
+
+
+def test_an_unknown_beginning_is_refused():
+    with pytest.raises(UserError, match=r"schedule\.first='one': choose from step, zero"):
+        rates(first="one")

@@ -38,8 +38,6 @@ class BeitLoss:
     def __post_init__(self):
         if bool(self.codes) == bool(self.classes):
             raise ValueError("give codes or classes a weight, and not both.")
-        if self.codes and not self.tokenizer:
-            raise ValueError("codes need tokenizer=PATH, a trained visual tokenizer.")
 
 
 def configure(given: Mapping[str, Any]) -> BeitConfig:
