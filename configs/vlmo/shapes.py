@@ -77,7 +77,7 @@ def _questions(c: ConfigDict) -> None:
     c.model = {**MODEL, "answers": 32}
     c.loss = {"answers": 1.0}
     c.data.about = "questions"
-    c.optimizer = _optimizer(1e-3, lr_scale=(POSITIONS, (r"answer_head/.*", 5.0)))
+    c.optimizer = _optimizer(4e-3, clip=0.0)
 
 
 STAGES = {
