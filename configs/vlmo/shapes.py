@@ -8,7 +8,12 @@ r"""VLMo's stages on the built-in shapes world: from no weights at all to answer
 codes; `texts` is the second, masked words on captions and questions with attention and the image
 expert frozen; `pairs` is the third: contrast, matching with hard negatives and masked words;
 `questions` fine-tunes on questions with one right answer. Each begins with what the one before
-learned (`init_from`). `make demo-vlmo` runs them all.
+learned (`init_from`). `make demo-vlmo` runs them all, in nine minutes on two CPU cores.
+
+Result, on 256 unseen pictures of one object: R@1 10.2 % image to text, 11.3 % text to image, R@10
+63.3 % both ways (chance 0.4 % and 4 %). Contrast takes off after 500 steps: more of them help.
+Questions are harder: 42 to 48 % right, which their words alone allow (chance 27 %); to see pictures
+used, train longer.
 """
 
 from ml_collections import ConfigDict
