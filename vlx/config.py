@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ml_collections import ConfigDict
@@ -29,6 +29,36 @@ def build(cls: type[T], given: Mapping[str, Any], where: str = "config") -> T:
 def amend(instance: T, given: Mapping[str, Any], where: str = "config") -> T:
     """The instance with the given values in place of its own, at any depth."""
     return _make(type(instance), instance, given, where)
+
+
+def from_preset(
+    presets: Mapping[str, T],
+    given: Mapping[str, Any],
+    short: Mapping[str, Callable[[Any], dict[str, Any]]] = types.MappingProxyType({}),
+    where: str = "config.model",
+) -> T:
+    """The config that `given["preset"]` names, with what differs from it.
+
+    Without a preset `given` is a complete config.
+
+    short: names beside the config's fields, each with a function from a value to the settings that
+    it stands for. Raises UserError for a preset that is not there.
+    """
+    given = dict(given)
+    preset = given.pop("preset", None)
+    if preset is None:  # a complete config, as a run folder holds it
+        return build(type(next(iter(presets.values()))), given, where)
+    if preset not in presets:
+        raise UserError(f"{where}.preset={preset!r} is unknown; {nearest(preset, presets)}")
+    config = presets[preset]
+    for name in [name for name in short if name in given]:
+        config = amend(config, short[name](given.pop(name)), where)
+    return amend(config, given, where)
+
+
+def square(size: Any) -> dict[str, Any]:
+    """The image size that one number stands for, or a pair as it is; for `from_preset`."""
+    return {"image_size": (size, size) if isinstance(size, int) else size}
 
 
 def to_dict(instance: Any) -> dict[str, Any]:

@@ -5,14 +5,14 @@ folder or file. It looks at `target_image`, its own view of what the model sees 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from vlx.config import amend, build, nearest, to_dict
+from vlx.config import build, from_preset, square
 from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.models.beit import CONFIGS, Beit, BeitConfig, fresh_params
@@ -42,15 +42,7 @@ class BeitLoss:
 
 def configure(given: Mapping[str, Any]) -> BeitConfig:
     """A model config from a preset and what differs from it; `image_size` may be one number."""
-    given, where = dict(given), "config.model"
-    preset = given.pop("preset", None)
-    if isinstance(size := given.get("image_size"), int):
-        given["image_size"] = (size, size)
-    if preset is None:
-        return build(BeitConfig, given, where)
-    if preset not in CONFIGS:
-        raise UserError(f"{where}.preset={preset!r} is unknown; {nearest(preset, CONFIGS)}")
-    return amend(CONFIGS[preset], given, where)
+    return from_preset(CONFIGS, given, {"image_size": square})
 
 
 @dataclass(frozen=True)
@@ -79,13 +71,6 @@ class BeitTask(Task):
             if getattr(loss, name) and not getattr(config, name):
                 raise UserError(f"config.loss.{name} needs a model with config.model.{name}.")
         return cls(config, loss)
-
-    def sections(self) -> dict[str, Any]:
-        return {"model": to_dict(self.config), "loss": to_dict(self.loss)}
-
-    def without_remat(self) -> "BeitTask":
-        compute = replace(self.config.compute, remat="none")
-        return replace(self, config=replace(self.config, compute=compute))
 
     @property
     def weights(self) -> dict[str, float]:

@@ -1,14 +1,14 @@
 """CoCa's training: a contrastive loss between embeddings, a captioning loss on the decoder."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from vlx.config import amend, build, nearest, to_dict
+from vlx.config import build, from_preset, square
 from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.layers.text import TextConfig
@@ -70,7 +70,7 @@ class CocaLoss:
 
 # Numbers of a model that live in several places, or deep, and are often changed.
 SHORT: dict[str, Callable[[Any], dict]] = {
-    "image_size": lambda x: {"vision": {"image_size": (x, x) if isinstance(x, int) else x}},
+    "image_size": lambda x: {"vision": square(x)},
     "vocabulary": lambda x: {"text": {"vocabulary": x}, "decoder": {"vocabulary": x}},
     "text_length": lambda x: {"text": {"length": x}},
 }
@@ -81,17 +81,7 @@ def configure(given: Mapping[str, Any]) -> CocaConfig:
 
     Beside the fields of CocaConfig it may hold `preset` and the names of SHORT.
     """
-    given = dict(given)
-    preset, where = given.pop("preset", None), "config.model"
-    if preset is None:  # a complete config, as a run folder holds it
-        return build(CocaConfig, given, where)
-    if preset not in CONFIGS:
-        raise UserError(f"{where}.preset={preset!r} is unknown; {nearest(preset, CONFIGS)}")
-    c = CONFIGS[preset]
-    for name, spread in SHORT.items():
-        if name in given:
-            c = amend(c, spread(given.pop(name)), where)
-    return amend(c, given, where)
+    return from_preset(CONFIGS, given, SHORT)
 
 
 @dataclass(frozen=True)
@@ -129,13 +119,6 @@ class CocaTask(Task):
                 "config.loss.form='sigmoid' needs a bias: set config.model.logit_bias=-10.0."
             )
         return cls(config, loss)
-
-    def sections(self) -> dict[str, Any]:
-        return {"model": to_dict(self.config), "loss": to_dict(self.loss)}
-
-    def without_remat(self) -> "CocaTask":
-        compute = replace(self.config.compute, remat="none")
-        return replace(self, config=replace(self.config, compute=compute))
 
     @property
     def image_size(self) -> tuple[int, int]:

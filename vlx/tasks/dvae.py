@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vlx.config import amend, build, nearest, to_dict
+from vlx.config import build, from_preset, square
 from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.models.dvae import CONFIGS, Dvae, DvaeConfig
@@ -38,15 +38,7 @@ class DvaeLoss:
 
 def configure(given: Mapping[str, Any]) -> DvaeConfig:
     """A model config from a preset and what differs from it; `image_size` may be one number."""
-    given, where = dict(given), "config.model"
-    preset = given.pop("preset", None)
-    if isinstance(size := given.get("image_size"), int):
-        given["image_size"] = (size, size)
-    if preset is None:
-        return build(DvaeConfig, given, where)
-    if preset not in CONFIGS:
-        raise UserError(f"{where}.preset={preset!r} is unknown; {nearest(preset, CONFIGS)}")
-    return amend(CONFIGS[preset], given, where)
+    return from_preset(CONFIGS, given, {"image_size": square})
 
 
 @dataclass(frozen=True)
@@ -70,12 +62,6 @@ class DvaeTask(Task):
         if not config.decoder:
             raise UserError("config.model.decoder=False: without a decoder nothing can be learned.")
         return cls(config, build(DvaeLoss, loss, "config.loss"))
-
-    def sections(self) -> dict[str, Any]:
-        return {"model": to_dict(self.config), "loss": to_dict(self.loss)}
-
-    def without_remat(self) -> "DvaeTask":
-        return self
 
     @property
     def weights(self) -> dict[str, float]:

@@ -5,7 +5,7 @@ step serves every system: with any number of micro-batches, devices and hosts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 from flax import struct
 
+from vlx.config import to_dict
 from vlx.layers.pixels import normalise
 
 Array = jax.Array
@@ -64,8 +65,13 @@ class LayerGroups:
 
 
 class Task:
-    """What training and evaluation ask of a stage. From `prepare` on, `embed` alone is required."""
+    """What training and evaluation ask of a stage: a frozen dataclass with a config and a loss.
 
+    From `prepare` on, `embed` alone is required.
+    """
+
+    config: Any  # of the model
+    loss: Any  # weights of the terms, and their forms
     fields: ClassVar[tuple[str, ...]]  # of a batch, see vlx/data/batch.py
     evaluators: ClassVar[tuple[str, ...]]  # that suit the stage
     rngs: ClassVar[tuple[str, ...]] = ("dropout",)  # names of random streams that `embed` reads
@@ -88,11 +94,14 @@ class Task:
 
     def sections(self) -> dict[str, Any]:
         """The complete `model` and `loss` sections, as `build` takes them."""
-        raise NotImplementedError
+        return {"model": to_dict(self.config), "loss": to_dict(self.loss)}
 
     def without_remat(self) -> "Task":
         """The same task, with nothing computed twice: for counting FLOPs."""
-        raise NotImplementedError
+        compute = getattr(self.config, "compute", None)
+        if compute is None:
+            return self
+        return replace(self, config=replace(self.config, compute=replace(compute, remat="none")))
 
     def init(self, rng: Array) -> tuple[Tree, Tree]:
         """Parameters and buffers."""

@@ -6,14 +6,14 @@ stage, on images alone, is `vlx/tasks/beit.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from vlx.config import amend, build, nearest, to_dict
+from vlx.config import build, from_preset, square
 from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.models.vlmo import CONFIGS, Vlmo, VlmoConfig
@@ -104,16 +104,9 @@ def configure(given: Mapping[str, Any], loss: VlmoLoss) -> VlmoConfig:
     Beside the fields of VlmoConfig it may hold `preset`; `image_size` may be one number. Without
     `heads` the model has those that the losses need.
     """
-    given, where = dict(given), "config.model"
-    preset = given.pop("preset", None)
-    if isinstance(size := given.get("image_size"), int):
-        given["image_size"] = (size, size)
-    if preset is None:  # a complete config, as a run folder holds it
-        return build(VlmoConfig, given, where)
-    if preset not in CONFIGS:
-        raise UserError(f"{where}.preset={preset!r} is unknown; {nearest(preset, CONFIGS)}")
-    given.setdefault("heads", loss.heads)
-    return amend(CONFIGS[preset], given, where)
+    if "preset" in given:
+        given = {"heads": loss.heads, **given}
+    return from_preset(CONFIGS, given, {"image_size": square})
 
 
 @dataclass(frozen=True)
@@ -135,13 +128,6 @@ class VlmoTask(Task):
                 f"config.loss needs the heads {', '.join(missing)}; add them to config.model.heads."
             )
         return cls(config, loss)
-
-    def sections(self) -> dict[str, Any]:
-        return {"model": to_dict(self.config), "loss": to_dict(self.loss)}
-
-    def without_remat(self) -> "VlmoTask":
-        compute = replace(self.config.compute, remat="none")
-        return replace(self, config=replace(self.config, compute=compute))
 
     @property
     def weights(self) -> dict[str, float]:
