@@ -172,10 +172,18 @@ def test_mistakes_in_columns_of_answers(tmp_path):
             answers_column="reply")  # fmt: skip
 
 
-@pytest.mark.parametrize(("about", "each"), [("questions", 6), ("statements", 4), ("pairs", 4)])
-def test_every_text_of_the_world_once(about, each):
+@pytest.mark.parametrize(
+    ("about", "each", "length"),
+    [
+        ("questions", 6, 60_000),
+        ("open_questions", 3, 30_000),
+        ("statements", 4, 40_000),
+        ("pairs", 4, 20_000),
+    ],
+)
+def test_every_text_of_the_world_once(about, each, length):
     found = build_source(DataConfig(source="shapes", about=about), "val", 32)
-    assert len(found) == {"questions": 60_000, "statements": 40_000, "pairs": 20_000}[about]
+    assert len(found) == length
     records = [found[n] for n in range(2 * each)]
     for n, record in enumerate(records):
         pictures = {"image", "second_image"} & record.keys()
@@ -187,8 +195,10 @@ def test_every_text_of_the_world_once(about, each):
     assert len({record["captions"] for record in records[:each]}) == each
     assert len({record["id"] for record in records}) == 2 * each
     assert len({record["picture"] for record in records}) == 2
-    if about == "questions":
-        assert all(record["answers"][0] in found.answer_names for record in records)
+    if "questions" in about:
+        answers = {record["answers"][0] for record in records}
+        assert answers <= set(found.answer_names)
+        assert bool(answers & {"yes", "no"}) == (about == "questions")
     else:
         assert {record["label"] for record in records} == {0, 1}
         assert found.class_names == ("false", "true")

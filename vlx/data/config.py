@@ -11,7 +11,7 @@ from vlx.errors import UserError
 
 CAPTIONS_FROM = ("text", "class_templates")
 CAPTION = ("random", "first")
-ABOUT = ("captions", "questions", "statements", "pairs")
+ABOUT = ("captions", "questions", "open_questions", "statements", "pairs")
 ON_ERROR = ("raise", "skip")
 _OWN = (  # what the parts of a mixture may say for themselves
     *("source", "path", "name", "file", "train_split", "eval_split"),
@@ -63,7 +63,7 @@ class DataConfig:
     on_error: str = "raise"  # at a bad record or shard; "skip": counts, logs and goes on
     max_pixels: int = 100_000_000  # a larger picture is refused before it is decoded
     objects: tuple[int, int] = (1, 6)  # shapes: fewest and most objects in a picture
-    about: str = "captions"  # shapes: or "questions", "statements", "pairs" (of pictures)
+    about: str = "captions"  # shapes: or another of ABOUT; "pairs" are of pictures
     least_words: int = 1  # visual_genome: descriptions of fewer words are left out
     answers: str = ""  # answers that a model knows, one a line; empty: counted, as follows
     answer_count: int = 9  # an answer counts if it is the most common of so many questions

@@ -6,9 +6,14 @@ from typing import Any
 from vlx.data.shapes.pairs import STATEMENTS as PAIR_STATEMENTS
 from vlx.data.shapes.questions import QUESTIONS, STATEMENTS
 from vlx.data.shapes.source import ShapesPairSource, ShapesSource
-from vlx.data.shapes.vocabulary import ANSWERS
+from vlx.data.shapes.vocabulary import ANSWERS, YES_OR_NO
 
-EACH = {"questions": QUESTIONS, "statements": STATEMENTS, "pairs": PAIR_STATEMENTS}  # of a scene
+EACH = {  # what texts are about -> so many of a scene
+    "questions": QUESTIONS,
+    "open_questions": QUESTIONS // 2,  # those that yes and no do not answer
+    "statements": STATEMENTS,
+    "pairs": PAIR_STATEMENTS,
+}
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,20 @@ class ShapesTextSource:
     @property
     def class_names(self) -> tuple[str, ...]:
         """What labels mean."""
-        return () if self.about == "questions" else ("false", "true")
+        return () if self._asks else ("false", "true")
 
     @property
     def answer_names(self) -> tuple[str, ...]:
-        return ANSWERS if self.about == "questions" else ()
+        return ANSWERS if self._asks else ()
+
+    @property
+    def _asks(self) -> bool:
+        return self.about.endswith("questions")
+
+    @property
+    def _field(self) -> str:
+        """Of a scene's record, which holds the texts."""
+        return "questions" if self._asks else "statements"
 
     def __len__(self) -> int:
         return len(self._scenes("image")) * EACH[self.about]
@@ -40,16 +54,15 @@ class ShapesTextSource:
             record = self._scenes("image")[scene]
             pictures = record["left"]["image"], record["right"]["image"]
             images = dict(zip(("image", "second_image"), pictures, strict=True))
-            return images | _texts(record, "statements", number)
-        record = self._scenes("image", self.about)[scene]
-        return {"image": record["image"]} | _texts(record, self.about, number)
+            return images | self._text(record, number)
+        record = self._scenes("image", self._field)[scene]
+        return {"image": record["image"]} | self._text(record, number)
 
     def annotation(self, index: int) -> dict[str, Any]:
         """The record without drawing its pictures."""
         scene, number = divmod(index, EACH[self.about])
-        if self.about == "pairs":
-            return _texts(self._scenes()[scene], "statements", number)
-        return _texts(self._scenes(self.about)[scene], self.about, number)
+        fields = () if self.about == "pairs" else (self._field,)
+        return self._text(self._scenes(*fields)[scene], number)
 
     def captions(self, index: int) -> tuple[str, ...]:
         return self.annotation(index)["captions"]
@@ -58,14 +71,15 @@ class ShapesTextSource:
         kind = ShapesPairSource if self.about == "pairs" else ShapesSource
         return kind(self.split, self.size, self.objects, fields)
 
-
-def _texts(record: dict[str, Any], about: str, number: int) -> dict[str, Any]:
-    """The text of this number; the few scenes with fewer texts begin again."""
-    said = record[about]
-    text, answer = said[number % len(said)]
-    result = {
-        "captions": (text,),
-        "picture": record["id"],
-        "id": f"{record['id']}/{about}/{number}",
-    }
-    return result | ({"answers": (answer,)} if about == "questions" else {"label": int(answer)})
+    def _text(self, record: dict[str, Any], number: int) -> dict[str, Any]:
+        """The text of this number; the few scenes with fewer texts begin again."""
+        said = record[self._field]
+        if self.about == "open_questions":
+            said = [(text, answer) for text, answer in said if answer not in YES_OR_NO]
+        text, answer = said[number % len(said)]
+        result = {
+            "captions": (text,),
+            "picture": record["id"],
+            "id": f"{record['id']}/{self.about}/{number}",
+        }
+        return result | ({"answers": (answer,)} if self._asks else {"label": int(answer)})

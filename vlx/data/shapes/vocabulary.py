@@ -6,7 +6,8 @@ SIZES = ("small", "medium", "large")
 TEXTURES = ("plain", "striped", "dotted", "checked")
 
 COUNTS = tuple(str(n) for n in range(7))
-ANSWERS = ("no", "yes", *COUNTS, *COLOURS, *SHAPES, *SIZES, *TEXTURES)
+YES_OR_NO = ("no", "yes")
+ANSWERS = (*YES_OR_NO, *COUNTS, *COLOURS, *SHAPES, *SIZES, *TEXTURES)
 
 CLASS_NAMES = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
 
