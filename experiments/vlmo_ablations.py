@@ -81,9 +81,11 @@ class Jobs:
         return workdir
 
 
-ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} | os.environ | {
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-}
+ENVIRONMENT = (
+    {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    | os.environ
+    | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+)
 
 
 def prepare(jobs: Jobs, seed: int, codes: Path) -> Path:
