@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from layers.dots import dot_flops
 
-from vlx.layers.multiway import Multiway, MultiwayConfig, split
+from vlx.layers.multiway import Multiway, MultiwayConfig
+from vlx.layers.parts import split
 from vlx.layers.relative import image_rows, pair_index, table_rows
 from vlx.layers.stack import Compute
 from vlx.parallel import layout

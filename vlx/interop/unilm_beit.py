@@ -67,7 +67,7 @@ def read_config(official: Mapping[str, Any]) -> BeitConfig:
             hidden=int(official["embed_dim"] * official["mlp_ratio"]),
             experts=("image",),
             layer_scale=official.get("init_values") or 0.0,
-            qv_bias=official.get("qkv_bias", False),
+            biases="qv" if official.get("qkv_bias") else "",
         ),
         image_size=(size, size) if isinstance(size, int) else tuple(size),
         patch=official["patch_size"],
@@ -89,7 +89,7 @@ def write_config(c: BeitConfig) -> dict[str, Any]:
         "depth": e.layers,
         "num_heads": e.heads,
         "mlp_ratio": mlp_ratio(e),
-        "qkv_bias": e.qv_bias,
+        "qkv_bias": bool(e.biases),
         "init_values": e.layer_scale or None,
     }
     settings |= {option: name in c.positions for option, name in OPTIONS.items()}
@@ -129,7 +129,7 @@ def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
             hidden=shape["blocks.0.mlp.fc1.bias"][0],
             experts=("image",),
             layer_scale=0.1 if "blocks.0.gamma_1" in shape else 0.0,
-            qv_bias="blocks.0.attn.q_bias" in shape,
+            biases="qv" if "blocks.0.attn.q_bias" in shape else "",
         ),
         image_size=(grid[0] * patch, grid[1] * patch),
         patch=patch,

@@ -45,7 +45,10 @@ def _layer(official: str, vlx: str, c: MultiwayConfig, experts: dict[str, str]) 
         Rule(f"{attention}.proj.weight", f"{ours}/out/kernel", merge_kernel(c.heads)),
         Rule(f"{attention}.proj.bias", f"{ours}/out/bias"),
     ]
-    if c.qv_bias:
+    if c.biases == "qkv":
+        biases = tuple(f"{ours}/{part}/bias" for part in ("query", "key", "value"))
+        rules.append(Rule(f"{attention}.qkv.bias", biases, fused(3, heads_bias(c.heads))))
+    elif c.biases:
         rules.append(Rule(f"{attention}.q_bias", f"{ours}/query/bias", heads_bias(c.heads)))
         rules.append(Rule(f"{attention}.v_bias", f"{ours}/value/bias", heads_bias(c.heads)))
     if c.layer_scale:

@@ -15,6 +15,7 @@ import numpy as np
 from vlx.layers import initializers as init
 from vlx.layers.cache import CACHE, Slots
 from vlx.layers.norm import Norm
+from vlx.layers.parts import Parts, each_or_all
 
 Array = jax.Array
 
@@ -103,22 +104,30 @@ class Attention(nn.Module):
         causal: bool = False,
         slots: Slots | None = None,
         bias: Array | None = None,
+        parts: Parts | None = None,
     ) -> Array:
         """x: [B, T, any]; context: [B, S, any] -> [B, T, width]; mask, bias as in `attention`.
 
         With `slots`, x continues a text, causally, and mask is [B or 1, H or 1, T or 1, L]; a
         context is read once, when it is first given, and may serve several texts: [C, S, any].
+        With `parts`, without context, each kind of token has projections and inner norm of its own.
         """
         o, size = self.options, self.width // self.heads
         norm = partial(Norm, epsilon=self.epsilon, dtype=self.dtype)
-        heads = partial(
-            nn.DenseGeneral, (self.heads, size), kernel_init=self.kernel_init, dtype=self.dtype
-        )
         itself = context is None
         context = x if itself else context
-        q = heads(name="query", use_bias="q" in o.biases)(x)
-        k = heads(name="key", use_bias="k" in o.biases)(context)
-        v = heads(name="value", use_bias="v" in o.biases)(context)
+
+        def project(name: str, x: Array) -> Array:
+            make = partial(
+                nn.DenseGeneral,
+                (self.heads, size),
+                use_bias=name[0] in o.biases,
+                kernel_init=self.kernel_init,
+                dtype=self.dtype,
+            )
+            return each_or_all(make, parts, name)(x)
+
+        q, k, v = project("query", x), project("key", context), project("value", context)
         scale = None
         if o.qk_norm:
             q, k = norm(name="query_norm")(q), norm(name="key_norm")(k)
@@ -143,10 +152,15 @@ class Attention(nn.Module):
             y = y * factor[:, None].astype(y.dtype)
         if o.inner_norm:
             flat = y.reshape(*y.shape[:-2], self.width)
-            y = norm(name="inner_norm")(flat).reshape(y.shape)
-        return nn.DenseGeneral(
-            self.width, axis=(-2, -1), kernel_init=self.out_init, dtype=self.dtype, name="out"
-        )(y)
+            y = each_or_all(norm, parts, "inner_norm")(flat).reshape(y.shape)
+        out = partial(
+            nn.DenseGeneral,
+            self.width,
+            axis=(-2, -1),
+            kernel_init=self.out_init,
+            dtype=self.dtype,
+        )
+        return each_or_all(out, parts, "out")(y)
 
     def _remember(self, k: Array, v: Array, mask: Array | None, slots: Slots):
         """All keys and values so far, [B, L, H, K], and what of them each token may read."""

@@ -1,31 +1,32 @@
-"""Transformer layers whose tokens share attention and have a feed-forward expert for each kind.
+"""Transformer layers that attend to all tokens and have a feed-forward expert for each kind.
 
-Papers: VLMo (arXiv 2111.02358), BEiT-3 (arXiv 2208.10442). Tokens of one kind stand together, so
-that a sequence is a few parts of known lengths and each expert multiplies its own slice alone.
+Papers: VLMo (arXiv 2111.02358), BEiT-3 (arXiv 2208.10442), whose released models give each kind
+projections and norms of its own too; inner norms are Magneto's (arXiv 2210.06423).
 
 Letters: B batch, L tokens, D width, F hidden, H heads.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from vlx.layers import initializers as init
 from vlx.layers import stack
 from vlx.layers.attention import Attention, AttentionOptions
+from vlx.layers.cache import Slots
 from vlx.layers.dropout import DropPath, depth_rates
 from vlx.layers.mlp import Mlp
 from vlx.layers.norm import Norm
+from vlx.layers.parts import Parts, each_or_all, join, split
 from vlx.layers.relative import RelativeBias
 from vlx.layers.stack import Compute
 from vlx.layers.transformer import LayerScale
 
 Array = jax.Array
-Parts = tuple[tuple[str, int], ...]  # (expert, tokens) in the order of the sequence
 
 PAIR = "pair"  # the expert for all tokens of an image and a text together
 
@@ -38,11 +39,14 @@ class MultiwayConfig:
     hidden: int
     experts: tuple[str, ...] = ("text", "image")  # of every layer; one alone is for all tokens
     pair_layers: int = 0  # so many at the top have the expert PAIR too
+    apart: bool = False  # each kind also has its own projections of attention and its own norms
+    inner_norm: bool = False  # before the output projection and before the last of an expert
     epsilon: float = 1e-6
     layer_scale: float = 0.0  # initial factor of every branch; 0 leaves the factors out
     relative_rows: int = 0  # of each layer's own table of relative positions; 0: none
-    qv_bias: bool = True  # queries and values have biases; keys never do
+    biases: str = "qv"  # which of query, key and value have them
     drop_path: float = 0.0  # of the last layer's branches; grows evenly from 0
+    drop_together: bool = False  # an example's feed-forward branch is dropped for all its kinds
     deviation: float = 0.02  # of fresh kernels
     truncated: bool = False  # at one deviation, as BEiT's
 
@@ -51,6 +55,8 @@ class MultiwayConfig:
             raise ValueError(f"width={self.width} does not divide into heads={self.heads}.")
         if not 0 <= self.pair_layers <= self.layers:
             raise ValueError(f"pair_layers={self.pair_layers} must be 0 to layers={self.layers}.")
+        if self.apart and self.pair_layers:
+            raise ValueError("apart: kinds that share nothing have no layers for pairs.")
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path={self.drop_path} must be 0 or more, and less than 1.")
 
@@ -70,9 +76,11 @@ class Expert(nn.Module):
         c = self.config
         return Mlp(
             c.hidden,
+            norm=c.inner_norm,
             up_init=c.kernel_init,
             down_init=c.kernel_init,
             bias_init=lambda fan_in: init.zeros,
+            epsilon=c.epsilon,
             dtype=self.dtype,
             name="mlp",
         )(Norm(c.epsilon, self.dtype, name="norm")(x))
@@ -91,14 +99,16 @@ class MultiwayLayer(nn.Module):
         mask: Array | None,
         bias: Array | None,
         index: Array | None,
+        slots: Slots | None,
         *,
         parts: Parts,
         each: Array | None = None,
     ) -> Array:
-        """x: [B, L, D]; mask: bool [B, 1, 1, L], true for tokens that may be read.
+        """x: [B, L, D]; mask: bool [B or 1, 1, L or 1, L], true for tokens that may be read.
 
         bias: [H, L, L], added to the logits by all layers alike; index: int32 [L, L], rows of the
-        layer's own table; each: the layer's rate of dropped branches.
+        layer's own table; slots: where x continues a text, see `Attention`; each: the layer's rate
+        of dropped branches.
         """
         c = self.config
         if c.relative_rows:
@@ -107,41 +117,37 @@ class MultiwayLayer(nn.Module):
             name: LayerScale(c.layer_scale, name=f"{name}_scale") if c.layer_scale else lambda y: y
             for name in ("attention", "mlp")
         }
+        own = parts if c.apart else None
+        norm = partial(Norm, c.epsilon, self.dtype)
         y = Attention(
             c.width,
             c.heads,
-            AttentionOptions(biases="qv" if c.qv_bias else ""),
+            AttentionOptions(inner_norm=c.inner_norm, biases=c.biases),
             kernel_init=c.kernel_init,
             out_init=c.kernel_init,
+            epsilon=c.epsilon,
             dtype=self.dtype,
             name="attention",
         )(
-            Norm(c.epsilon, self.dtype, name="attention_norm")(x),
+            each_or_all(norm, own, "attention_norm")(x),
             mask=mask,
+            slots=slots,
             bias=None if bias is None else bias[None].astype(self.dtype),
+            parts=own,
         )
         x = x + DropPath()(scaled["attention"](checkpoint_name(y, "attention")), each)
 
         def branch(name: str, x: Array) -> Array:
-            return DropPath()(scaled["mlp"](Expert(c, self.dtype, name=name)(x)), each)
+            y = scaled["mlp"](Expert(c, self.dtype, name=name)(x))
+            return y if c.drop_together else DropPath()(y, each)
 
-        return self.feed(x, parts, branch)
+        if c.drop_together:
+            return x + DropPath()(self.feed(x, parts, branch), each)
+        return x + self.feed(x, parts, branch)
 
     def feed(self, x: Array, parts: Parts, branch: Callable[[str, Array], Array]) -> Array:
-        """x with the branch of each part's own expert added; each has its own draws."""
-        grown = [part + branch(name, part) for name, part in split(x, parts)]
-        return jnp.concatenate(grown, axis=1) if len(grown) > 1 else grown[0]
-
-
-def split(x: Array, parts: Parts) -> list[tuple[str, Array]]:
-    """The slices of x [B, L, D] by the expert that they go to."""
-    if sum(tokens for _, tokens in parts) != x.shape[1]:
-        raise ValueError(f"parts {parts} do not add up to {x.shape[1]} tokens.")
-    slices, start = [], 0
-    for name, tokens in parts:
-        slices.append((name, x[:, start : start + tokens]))
-        start += tokens
-    return slices
+        """What each part's own expert makes of it."""
+        return join([branch(name, part) for name, part in split(x, parts)])
 
 
 class MultiwayLayers(nn.Module):
@@ -161,6 +167,7 @@ class MultiwayLayers(nn.Module):
         mask: Array | None = None,
         bias: Array | None = None,
         index: Array | None = None,
+        slots: Slots | None = None,
     ) -> Array:
         """Arguments as of `MultiwayLayer`."""
         c = self.config
@@ -168,7 +175,8 @@ class MultiwayLayers(nn.Module):
         rates = None if rates is None else rates[self.first : self.last]
         layer = self.layer(c, self.compute.dtype, name="layers")
         length = self.last - self.first
-        return stack.run(layer, length, self.compute, x, mask, bias, index, each=rates, parts=parts)
+        given = mask, bias, index, slots
+        return stack.run(layer, length, self.compute, x, *given, each=rates, parts=parts)
 
 
 class Multiway(nn.Module):

@@ -24,7 +24,7 @@ RULES: tuple[tuple[str, Axes], ...] = (
     (r"(.*/)?(out/(\w+/)?|down/)bias", ("embed",)),
     (r"(.*/)?mlp/norm/(scale|bias)", ("hidden",)),
     (r"(.*/)?(query|key)_norm/(scale|bias)", (None,)),
-    (r"(?!.*(query|key)_norm/)(?!.*mlp/norm/)(.*[/_])?norm/(scale|bias)", ("embed",)),
+    (r"(?!.*(query|key)_norm/)(?!.*mlp/norm/)(.*[/_])?norm/(\w+/)?(scale|bias)", ("embed",)),
     (r"(.*/)?(attention|cross|mlp)_scale/scale", ("embed",)),
     (r"(.*/)?(attention|cross)/(head_scale|logit_scale)", ("heads",)),
     (r"(.*/)?tokens/embedding", ("vocabulary", "embed")),
