@@ -5,7 +5,7 @@ from collections.abc import Callable
 from vlx.data.choose import choose
 from vlx.data.config import TokenizerConfig
 from vlx.data.records import Source
-from vlx.data.tokenizers import clip_bpe, roberta_bpe, wordpiece
+from vlx.data.tokenizers import clip_bpe, roberta_bpe, wordpiece, xlm_roberta
 from vlx.data.tokenizers.clip_bpe import ClipTokenizer
 from vlx.data.tokenizers.form import Tokenizer
 from vlx.data.tokenizers.roberta_bpe import RobertaTokenizer
@@ -16,6 +16,7 @@ from vlx.data.tokenizers.sentencepiece import (
 )
 from vlx.data.tokenizers.vocabulary import Files, Published, find, keep
 from vlx.data.tokenizers.wordpiece import WordPieceTokenizer
+from vlx.data.tokenizers.xlm_roberta import XlmRobertaTokenizer
 
 __all__ = [
     "TOKENIZERS",
@@ -24,6 +25,7 @@ __all__ = [
     "SentencePieceTokenizer",
     "Tokenizer",
     "WordPieceTokenizer",
+    "XlmRobertaTokenizer",
     "build_tokenizer",
     "train_sentencepiece",
 ]
@@ -61,4 +63,5 @@ TOKENIZERS: dict[str, Build] = {
     "clip_bpe": _published(clip_bpe.PUBLISHED, lambda c, path: ClipTokenizer(path, c.cleaning)),
     "wordpiece": _published(wordpiece.PUBLISHED, lambda c, path: WordPieceTokenizer(path)),
     "roberta_bpe": _published(roberta_bpe.PUBLISHED, lambda c, path: RobertaTokenizer(path)),
+    "xlm_roberta": _published(xlm_roberta.PUBLISHED, lambda c, path: XlmRobertaTokenizer(path)),
 }

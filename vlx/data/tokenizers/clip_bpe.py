@@ -77,7 +77,7 @@ class ClipTokenizer:
     def mask(self) -> int:
         raise UserError(
             "tokenizer.name='clip_bpe' has no mask token, which tasks that predict words need; "
-            "take 'wordpiece', 'roberta_bpe' or 'sentencepiece'."
+            "take 'wordpiece', 'roberta_bpe', 'xlm_roberta' or 'sentencepiece'."
         )
 
     def pieces(self, text: str) -> list[int]:

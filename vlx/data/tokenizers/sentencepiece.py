@@ -34,15 +34,7 @@ class SentencePieceTokenizer:
 
     @cached_property
     def _processor(self) -> sentencepiece.SentencePieceProcessor:
-        if not os.path.isfile(self.path):
-            raise UserError(
-                f"there is no tokenizer at {self.path!r}; set tokenizer.path to a SentencePiece "
-                "model file, or leave it empty to train one."
-            )
-        try:
-            processor = sentencepiece.SentencePieceProcessor(model_file=self.path)
-        except (RuntimeError, OSError) as error:
-            raise UserError(f"{self.path} is no SentencePiece model: {error}.") from error
+        processor = read_model(self.path)
         if min(processor.pad_id(), processor.bos_id(), processor.eos_id()) < 0:
             raise UserError(
                 f"{self.path} lacks the id of padding, start or end; train it with pad_id, bos_id "
@@ -100,6 +92,19 @@ class SentencePieceTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         ids = before_end(self, ids)
         return self._processor.decode([i for i in ids if i not in (self.pad, self.start)])
+
+
+def read_model(path: str) -> sentencepiece.SentencePieceProcessor:
+    """The model in a file. Raises UserError if it is none."""
+    if not os.path.isfile(path):
+        raise UserError(
+            f"there is no tokenizer at {path!r}; set tokenizer.path to a SentencePiece model "
+            "file, or leave it empty to train one."
+        )
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=path)
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"{path} is no SentencePiece model: {error}.") from error
 
 
 def build_sentencepiece(

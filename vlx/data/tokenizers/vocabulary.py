@@ -41,9 +41,10 @@ def find(published: Published, kind: str, path: str, folder: str) -> Files:
         return found
     places = [f"the package {name}" for name in published.packages]
     places += ["the Hugging Face cache"] if published.repositories else []
+    searched = f", and it is not in {' or '.join(places)}" if places else ""
     raise UserError(
-        f"tokenizer.name={kind!r} needs a vocabulary: tokenizer.path is empty, and it is not in "
-        f"{' or '.join(places)}. {published.remedy}, or set tokenizer.path to {_names(published)}."
+        f"tokenizer.name={kind!r} needs a vocabulary: tokenizer.path is empty{searched}. "
+        f"{published.remedy}, or set tokenizer.path to {_names(published)}."
     )
 
 
