@@ -167,6 +167,19 @@ def test_masks_of_other_grids_stay_below_their_number(grid):
     assert masks.sum((1, 2)).max() <= 4
 
 
+@pytest.mark.parametrize(("grid", "settings"), [((14, 14), {}), ((5, 7), {"patches": 34})])
+def test_exact_masks_all_hide_their_number(grid, settings):
+    """Also where blocks alone reach it seldom, or never."""
+    settings = {"patches": 75, "smallest": 16} | settings
+    assert min(patches(grid, 50, **settings).sum((1, 2))) < settings["patches"]
+    assert set(patches(grid, 50, exact=True, **settings).sum((1, 2))) == {settings["patches"]}
+
+
+def test_exact_masks_keep_the_blocks():
+    loose, exact = (patches((14, 14), 1, exact=x, patches=75) for x in (False, True))
+    assert (exact >= loose).all()
+
+
 def test_no_block_adds_more_than_the_largest():
     masks = patches((14, 14), 200, patches=6, smallest=3, largest=3)
     assert masks.sum((1, 2)).max() == 6

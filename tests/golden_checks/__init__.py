@@ -5,6 +5,7 @@ no ratio exceeds 1. Models are built from each case's own official config.
 """
 
 from golden_checks import (
+    beit2,
     coca_evaluation,
     coca_generation,
     coca_losses,
@@ -21,6 +22,7 @@ from golden_checks import (
 )
 
 MODULES = {
+    "beit3": (beit2,),
     "coca": (coca_evaluation, coca_generation, coca_losses, coca_models, coca_training),
     "metrics": (metrics,),
     "vlmo": (
@@ -41,7 +43,6 @@ CHECKS = {
 }
 
 _BEIT3 = (  # one a line: each goes when its check comes
-    "b2_block_mask",
     "b2_finetune_forward",
     "b2_layer_decay",
     "b2_pretrain_forward",

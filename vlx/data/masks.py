@@ -13,7 +13,7 @@ import numpy as np
 from vlx.data.choose import check
 from vlx.errors import UserError
 
-UNITS = ("word", "token")
+UNITS = ("word", "token", "count", "caption")
 NO_GROUP = -1
 ATTEMPTS = 10  # to place one block of patches; then the mask stays as it is
 
@@ -24,11 +24,13 @@ class TextMaskConfig:
 
     unit: "word" hides all pieces of a word or none, as many as `share` of the padded length; since
     padding is drawn as often as words, about that share of the real tokens is hidden, and at times
-    none. "token" decides for every token by itself.
+    none. "token" decides for every token by itself. "count" hides `share` of the tokens of every
+    text, at least one. "caption" does so too, but the end is one of these tokens and can be hidden:
+    a model that writes by filling in masks learns when to stop.
     """
 
     share: float = 0.15
-    unit: str = "word"  # or "token"
+    unit: str = "word"  # or "token", "count", "caption"
     hidden: float = 0.8  # of the tokens to be predicted: they become the mask token
     random: float = 0.1  # of them: they become any token of the vocabulary; the others stay
 
@@ -49,6 +51,7 @@ class PatchMaskConfig:
     """How many patches are hidden, in blocks of which sizes and shapes."""
 
     patches: int = 75  # at most; of 14 x 14 it is 40 %
+    exact: bool = False  # single patches make up the number where no block could be placed any more
     smallest: int = 16  # patches of a block; the last blocks may have to be smaller
     largest: int = 0  # patches that a block may add; 0: as many as are still to be hidden
     aspect: tuple[float, float] = (0.3, 1 / 0.3)  # of height / width
@@ -98,6 +101,21 @@ def word_budget(share: float, length: int) -> int:
     return max(1, round(share * length))
 
 
+def choose_tokens(candidate: np.ndarray, order: np.ndarray, budget: int) -> np.ndarray:
+    """The first so many candidates in `order`, which holds the place of each: bool [T]."""
+    chosen = np.zeros(len(candidate), bool)
+    chosen[order[:budget]] = True
+    return chosen & candidate
+
+
+def caption_budget(share: float, length: int) -> int:
+    """How many of so many tokens, start and end included, are hidden; half rounds up.
+
+    The start never is.
+    """
+    return max(1, min(int(share * length + 0.5), length - 1))
+
+
 def replace_masked(
     ids: np.ndarray,
     masked: np.ndarray,
@@ -114,18 +132,21 @@ def replace_masked(
 
 
 class Draws(Protocol):
-    """The two methods of NumPy's generator that `patch_mask` calls."""
+    """The methods of NumPy's generator that `patch_mask` calls."""
 
     def uniform(self, low: float, high: float) -> float: ...
 
     def integers(self, high: int) -> int: ...
+
+    def choice(self, a: np.ndarray, size: int, replace: bool) -> np.ndarray: ...
 
 
 def patch_mask(grid: tuple[int, int], config: PatchMaskConfig, draws: Draws) -> np.ndarray:
     """Blocks of hidden patches, bool [P], row after row of the grid (rows, columns).
 
     At most `config.patches` are hidden; fewer where no block could be placed any more, which on a
-    grid of 14 x 14 happens to every third mask. As BEiT (arXiv 2106.08254).
+    grid of 14 x 14 happens to every third mask. As BEiT (arXiv 2106.08254), and with
+    `config.exact` as BEiT v2 (arXiv 2208.06366).
     """
     mask, left = np.zeros(grid, bool), config.patches
     while left > 0:
@@ -134,7 +155,10 @@ def patch_mask(grid: tuple[int, int], config: PatchMaskConfig, draws: Draws) -> 
         if not added:
             break
         left -= added
-    return mask.reshape(-1)
+    mask = mask.reshape(-1)
+    if config.exact and left:
+        mask[draws.choice(np.flatnonzero(~mask), left, replace=False)] = True
+    return mask
 
 
 def _place(mask: np.ndarray, room: int, config: PatchMaskConfig, draws: Draws) -> int:
