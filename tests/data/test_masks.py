@@ -9,6 +9,7 @@ from vlx.data.masks import (
     NO_GROUP,
     PatchMaskConfig,
     TextMaskConfig,
+    caption_budget,
     choose_words,
     patch_mask,
     replace_masked,
@@ -113,13 +114,39 @@ def test_tokens_are_hidden_one_by_one_and_unknown_ones_too(tokenizer, ids):
     assert masked[:, ids == UNKNOWN].any()
 
 
+@pytest.mark.parametrize(("unit", "share"), [("count", 0.15), ("count", 0.5), ("caption", 0.7)])
+def test_by_count_every_text_has_its_share(tokenizer, ids, unit, share):
+    """Of a caption the end is one of the tokens, and the start counts but stays."""
+    candidate = ~np.isin(ids, tokenizer.specials)
+    if unit == "caption":
+        candidate = ~np.isin(ids, (PAD, START))
+        count = int(share * (candidate.sum() + 1) + 0.5)
+    else:
+        count = round(share * candidate.sum())
+    hidden, masked = drawn(ids, tokenizer, 4000, unit=unit, share=share)
+    assert (masked.sum(1) == count).all()
+    assert not masked[:, ~candidate].any()
+    often = count / candidate.sum()
+    error = 5 * np.sqrt(often * (1 - often) / 4000)
+    np.testing.assert_allclose(masked[:, candidate].mean(0), often, atol=error)
+    random = hidden[masked & (hidden != ids) & (hidden != MASK)]
+    assert set(random) == set(range(tokenizer.vocab_size)) - {PAD, START, END, MASK}
+
+
+def test_the_shortest_captions_have_a_token_to_predict(tokenizer):
+    assert [caption_budget(0.7, n) for n in (2, 3, 9, 12)] == [1, 2, 6, 8]
+    assert [caption_budget(share, 9) for share in (0.0, 0.5, 1.0)] == [1, 5, 8]
+    _, masked = drawn(tokenizer.encode("", 4), tokenizer, 3, unit="caption", share=0.1)
+    np.testing.assert_array_equal(masked, [[False, True, False, False]] * 3)
+
+
 def test_equal_generators_give_equal_masks(tokenizer, ids):
     first, second = (drawn(ids, tokenizer, 5) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_an_empty_text_masks_nothing(tokenizer):
-    for unit in ("word", "token"):
+    for unit in ("word", "token", "count"):
         _, masked = drawn(tokenizer.encode("", 2), tokenizer, 3, unit=unit)
         assert not masked.any()
 

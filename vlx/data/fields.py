@@ -14,6 +14,8 @@ from vlx.data.batch import Example
 from vlx.data.config import DataConfig
 from vlx.data.masks import (
     TextMaskConfig,
+    caption_budget,
+    choose_tokens,
     choose_words,
     patch_mask,
     replace_masked,
@@ -102,14 +104,17 @@ def mask_text(
 
     In order: the words or tokens, what happens to each, random tokens.
     """
+    masked = maskable(ids, tokenizer, config.unit)
     if config.unit == "word":
         groups = word_groups(word_candidates(ids, tokenizer), tokenizer.continues(ids))
         order = rng.permutation(groups.max(initial=-1) + 1)
-        chosen = choose_words(groups, order, word_budget(config.share, len(ids)))
+        masked &= choose_words(groups, order, word_budget(config.share, len(ids)))
+    elif config.unit == "token":
+        masked &= rng.random(len(ids)) < config.share
     else:
-        chosen = rng.random(len(ids)) < config.share
-    masked = chosen & maskable(ids, tokenizer, config.unit)
-    draw, words = rng.random(len(ids)), rng.integers(tokenizer.vocab_size, size=len(ids))
+        order = rng.permutation(np.flatnonzero(masked))
+        masked = choose_tokens(order, token_budget(config, len(order)), len(ids))
+    draw, words = rng.random(len(ids)), _swaps(len(ids), tokenizer, config.unit, rng)
     hide, swap = draw < config.hidden, draw < config.hidden + config.random
     return replace_masked(ids, masked, hide, swap, words, tokenizer.mask), masked
 
@@ -123,9 +128,20 @@ def word_candidates(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
 
 
 def maskable(ids: np.ndarray, tokenizer: Tokenizer, unit: str) -> np.ndarray:
-    """What may be predicted, bool [T]. By words, unknown ones and masks in the text may not."""
+    """What may be predicted, bool [T].
+
+    By words or by count, unknown ones and masks in the text may not; of captions the end may.
+    """
     framing = (tokenizer.pad, tokenizer.start, tokenizer.end)
-    return ~np.isin(ids, tokenizer.specials if unit == "word" else framing)
+    hidden = {"word": tokenizer.specials, "count": tokenizer.specials, "caption": framing[:2]}
+    return ~np.isin(ids, hidden.get(unit, framing))
+
+
+def token_budget(config: TextMaskConfig, candidates: int) -> int:
+    """How many of so many candidates are to be predicted, by count or of a caption."""
+    if config.unit == "caption":
+        return caption_budget(config.share, candidates + 1)
+    return word_budget(config.share, candidates)
 
 
 def other_fields(
@@ -140,3 +156,14 @@ def other_fields(
     if "answer_scores" in wanted.fields:
         fields["answer_scores"] = wanted.answers.scores(given(record, "answers"))
     return fields
+
+
+def _swaps(length: int, tokenizer: Tokenizer, unit: str, rng: np.random.Generator) -> np.ndarray:
+    """Random tokens, int [T]: any, but by count and of captions no start, end or padding."""
+    left_out = []
+    if unit in ("count", "caption"):
+        left_out = sorted((tokenizer.pad, tokenizer.start, tokenizer.end))
+    words = rng.integers(tokenizer.vocab_size - len(left_out), size=length)
+    for token in left_out:
+        words += words >= token
+    return words

@@ -51,10 +51,10 @@ class PatchMaskConfig:
     """How many patches are hidden, in blocks of which sizes and shapes."""
 
     patches: int = 75  # at most; of 14 x 14 it is 40 %
-    exact: bool = False  # single patches make up the number where no block could be placed any more
     smallest: int = 16  # patches of a block; the last blocks may have to be smaller
     largest: int = 0  # patches that a block may add; 0: as many as are still to be hidden
     aspect: tuple[float, float] = (0.3, 1 / 0.3)  # of height / width
+    exact: bool = False  # single patches make up the number where no block fits
 
     def __post_init__(self):
         for name, least in (("patches", 1), ("smallest", 1), ("largest", 0)):
@@ -101,11 +101,11 @@ def word_budget(share: float, length: int) -> int:
     return max(1, round(share * length))
 
 
-def choose_tokens(candidate: np.ndarray, order: np.ndarray, budget: int) -> np.ndarray:
-    """The first so many candidates in `order`, which holds the place of each: bool [T]."""
-    chosen = np.zeros(len(candidate), bool)
+def choose_tokens(order: np.ndarray, budget: int, length: int) -> np.ndarray:
+    """The first so many places in `order`: bool [T], T the length."""
+    chosen = np.zeros(length, bool)
     chosen[order[:budget]] = True
-    return chosen & candidate
+    return chosen
 
 
 def caption_budget(share: float, length: int) -> int:

@@ -89,7 +89,7 @@ class XlmRobertaTokenizer:
         return frame(self, pieces, length)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """As `Tokenizer.decode`; a model may have more rows than there are ids, which say nothing."""
+        """As `Tokenizer.decode`. Rows that a model has beyond the vocabulary say nothing."""
         known = [i for i in before_end(self, ids) if i < self.vocab_size]
         joined = "".join(self._pieces[i] for i in known)
         return tidy(joined.replace(SPACE, " ").strip())
