@@ -1,7 +1,7 @@
-"""BEiT's checkpoints: self-supervised (`lm_head`) and fine-tuned to classes (`head`)."""
+"""BEiT's checkpoints: self-supervised (`lm_head`), with classes (`head`), or without a head."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from vlx.errors import UserError
@@ -53,7 +53,7 @@ def table(c: BeitConfig) -> list[Rule]:
         rules.append(Rule("mask_token", "image/mask_token", blocks.ONLY))
         return rules + norm("norm", "norm") + linear("lm_head", "code_head")
     rules += norm("fc_norm", "class_norm") if c.mean_pooling else norm("norm", "norm")
-    return rules + linear("head", "class_head")
+    return rules + linear("head", "class_head") if c.classes else rules
 
 
 def read_config(official: Mapping[str, Any]) -> BeitConfig:
@@ -71,6 +71,7 @@ def read_config(official: Mapping[str, Any]) -> BeitConfig:
         ),
         image_size=(size, size) if isinstance(size, int) else tuple(size),
         patch=official["patch_size"],
+        channels=official.get("in_chans", 3),
         positions=tuple(name for option, name in OPTIONS.items() if official.get(option)),
         codes=official.get("vocab_size", 0),
         classes=official.get("num_classes", 0),
@@ -85,6 +86,7 @@ def write_config(c: BeitConfig) -> dict[str, Any]:
     settings = {
         "img_size": list(c.image_size),
         "patch_size": c.patch,
+        "in_chans": c.channels,
         "embed_dim": e.width,
         "depth": e.layers,
         "num_heads": e.heads,
@@ -104,7 +106,7 @@ def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
     like: a config that may say what the file leaves open. Raises UserError for what stays open.
     """
     shape = {name: x.shape for name, x in state.items()}
-    width, _, patch, _ = shape["patch_embed.proj.weight"]
+    width, channels, patch, _ = shape["patch_embed.proj.weight"]
     layers = sum(bool(re.fullmatch(r"blocks\.\d+\.norm1\.weight", name)) for name in shape)
     signs = {
         "absolute": "pos_embed",
@@ -129,16 +131,23 @@ def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
             hidden=shape["blocks.0.mlp.fc1.bias"][0],
             experts=("image",),
             layer_scale=0.1 if "blocks.0.gamma_1" in shape else 0.0,
-            biases="qv" if "blocks.0.attn.q_bias" in shape else "",
+            biases=_biases(shape),
         ),
         image_size=(grid[0] * patch, grid[1] * patch),
         patch=patch,
+        channels=channels,
         positions=positions,
         codes=shape.get("lm_head.bias", (0,))[0],
         classes=shape.get("head.bias", (0,))[0],
-        mean_pooling="head.bias" not in shape or "fc_norm.weight" in shape,
+        mean_pooling="norm.weight" not in shape or "lm_head.bias" in shape,
         pixels=getattr(like, "pixels", BeitConfig.pixels),
     )
+
+
+def _biases(names: Collection[str]) -> str:
+    if "blocks.0.attn.qkv.bias" in names:
+        return "qkv"
+    return "qv" if "blocks.0.attn.q_bias" in names else ""
 
 
 def _grid_like(rows: int, like: Any) -> Grid:

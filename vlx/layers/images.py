@@ -21,6 +21,7 @@ class ImageTokensConfig:
     image_size: tuple[int, int]  # height, width
     patch: int
     width: int
+    channels: int = 3
     positions: bool = False  # a learned vector for each token
     mask_token: bool = False  # a learned vector in place of hidden patches
     deviation: float = 0.02
@@ -32,7 +33,7 @@ class ImageTokensConfig:
 
 
 class ImageTokens(nn.Module):
-    """[B, height, width, 3] -> [B, 1 + P, D], the class token first."""
+    """[B, height, width, channels] -> [B, 1 + P, D], the class token first."""
 
     config: ImageTokensConfig
     dtype: str = "float32"
@@ -41,11 +42,11 @@ class ImageTokens(nn.Module):
     def __call__(self, image: Array, hidden: Array | None = None) -> Array:
         """image: normalised floats; hidden: bool [B, P], patches that are masked."""
         c = self.config
-        chex.assert_shape(image, (None, *c.image_size, 3))
+        chex.assert_shape(image, (None, *c.image_size, c.channels))
         token = init.cut_normal(c.deviation) if c.truncated else init.normal(c.deviation)
         start = {"kernel_init": token}
         if not c.truncated:
-            limit = init.uniform((3 * c.patch**2) ** -0.5)
+            limit = init.uniform((c.channels * c.patch**2) ** -0.5)
             start = {"kernel_init": limit, "bias_init": limit}
         patches = Patches(c.width, c.patch, bias=True, dtype=self.dtype, name="patches", **start)
         x = patches(image.astype(self.dtype))

@@ -27,11 +27,15 @@ POSITIONS = ("absolute", "relative", "shared_relative")
 
 @dataclass(frozen=True)
 class BeitConfig:
-    """A model predicts codes or classes; the encoder's `relative_rows` and how it starts follow."""
+    """A model predicts codes or classes, or is an encoder alone.
+
+    The encoder's `relative_rows` and how it starts follow.
+    """
 
     encoder: MultiwayConfig
     image_size: tuple[int, int] = (224, 224)  # height, width
     patch: int = 16
+    channels: int = 3  # of the image, or of what else is put on a grid
     positions: tuple[str, ...] = ("shared_relative",)  # relative ones by layer, or shared by all
     codes: int = 8192  # of the visual tokenizer; 0: none are predicted
     classes: int = 0
@@ -45,7 +49,7 @@ class BeitConfig:
             raise ValueError(
                 f"positions: {sorted(unknown)} unknown; choose from {', '.join(POSITIONS)}."
             )
-        if bool(self.codes) == bool(self.classes):
+        if self.codes and self.classes:
             raise ValueError("a model predicts codes or classes: give one of them a number.")
         if self.encoder.experts != ("image",) or self.encoder.pair_layers:
             raise ValueError("encoder.experts must be ('image',), without layers for pairs.")
@@ -64,6 +68,7 @@ class BeitConfig:
             self.image_size,
             self.patch,
             self.encoder.width,
+            self.channels,
             positions="absolute" in self.positions,
             mask_token=bool(self.codes),
             truncated=bool(self.codes),
@@ -71,7 +76,7 @@ class BeitConfig:
 
 
 class Beit(nn.Module):
-    """Capabilities: features, classify, code_logits."""
+    """Capabilities: features, patch_features, classify, code_logits."""
 
     config: BeitConfig
 
@@ -87,16 +92,29 @@ class Beit(nn.Module):
         else:
             norm = "class_norm" if c.mean_pooling else "norm"
             setattr(self, norm, Norm(c.encoder.epsilon, dtype))
+        if c.classes:
             small = init.normal(0.001 * 0.02)  # the official code shrinks the head it has drawn
             self.class_head = nn.Dense(c.classes, kernel_init=small, dtype=dtype)
 
     def __call__(self, image: Array) -> Array:
-        """Logits of codes [B, P, V] or of classes [B, C]; image: normalised floats."""
-        return self.code_logits(image) if self.config.codes else self.classify(image)
+        """Logits of codes [B, P, V] or of classes [B, C], or patches [B, P, D] without a head.
+
+        image: normalised floats.
+        """
+        if self.config.codes:
+            return self.code_logits(image)
+        return self.classify(image) if self.config.classes else self.patch_features(image)
 
     def code_logits(self, image: Array, hidden: Array | None = None) -> Array:
         """What each patch looks like, also where it is hidden: bool [B, P] -> [B, P, V]."""
         return self.code_head(self.norm(self._encode(image, hidden))[:, 1:])
+
+    def patch_features(self, image: Array) -> Array:
+        """What the last norm makes of each patch: [B, P, D]."""
+        c, x = self.config, self._encode(image)
+        if c.mean_pooling and not c.codes:
+            return self.class_norm(x[:, 1:])
+        return self.norm(x)[:, 1:]
 
     def features(self, image: Array) -> Array:
         """What classes are told by, or the mean of all patches: [B, D]."""
@@ -118,9 +136,15 @@ class Beit(nn.Module):
 
 def fresh_params(model: Beit, rng: Array) -> dict:
     """Initial parameters; what a layer l of L adds starts smaller by (2 l)^-0.5."""
-    image = jnp.zeros((1, *model.config.image_size, 3))
-    params = flatten_dict(model.init(rng, image)["params"], sep="/")
-    depth = jnp.arange(1, model.config.encoder.layers + 1)
+    c = model.config
+    image = jnp.zeros((1, *c.image_size, c.channels))
+    return scaled_by_depth(model.init(rng, image)["params"], c.encoder.layers)
+
+
+def scaled_by_depth(params: dict, layers: int) -> dict:
+    """Parameters whose layer l adds (2 l)^-0.5 of what it would."""
+    params = flatten_dict(params, sep="/")
+    depth = jnp.arange(1, layers + 1)
     for path in ("attention/out/kernel", "image/mlp/down/kernel"):
         path = f"encoder/lower/layers/{path}"
         factor = jax.lax.rsqrt(2.0 * depth)
