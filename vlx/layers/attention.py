@@ -15,7 +15,7 @@ import numpy as np
 from vlx.layers import initializers as init
 from vlx.layers.cache import CACHE, Slots
 from vlx.layers.norm import Norm
-from vlx.layers.parts import Parts, each_or_all
+from vlx.layers.parts import Parts, through
 
 Array = jax.Array
 
@@ -125,7 +125,7 @@ class Attention(nn.Module):
                 kernel_init=self.kernel_init,
                 dtype=self.dtype,
             )
-            return each_or_all(make, parts, name)(x)
+            return through(make, name, x, parts)
 
         q, k, v = project("query", x), project("key", context), project("value", context)
         scale = None
@@ -152,7 +152,7 @@ class Attention(nn.Module):
             y = y * factor[:, None].astype(y.dtype)
         if o.inner_norm:
             flat = y.reshape(*y.shape[:-2], self.width)
-            y = each_or_all(norm, parts, "inner_norm")(flat).reshape(y.shape)
+            y = through(norm, "inner_norm", flat, parts).reshape(y.shape)
         out = partial(
             nn.DenseGeneral,
             self.width,
@@ -160,7 +160,7 @@ class Attention(nn.Module):
             kernel_init=self.out_init,
             dtype=self.dtype,
         )
-        return each_or_all(out, parts, "out")(y)
+        return through(out, "out", y, parts)
 
     def _remember(self, k: Array, v: Array, mask: Array | None, slots: Slots):
         """All keys and values so far, [B, L, H, K], and what of them each token may read."""

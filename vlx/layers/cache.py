@@ -25,9 +25,12 @@ class Slots:
 
     first: Array  # int32 scalar: the slot of the call's first token
     length: int = struct.field(pytree_node=False)  # L
+    causal: bool = struct.field(pytree_node=False, default=True)  # else a mask alone says what is read
 
     def visible(self, tokens: int) -> Array:
         """Which slots each of the call's tokens may read, itself included: bool [tokens, L]."""
+        if not self.causal:
+            return jnp.ones((tokens, self.length), bool)
         return jnp.arange(self.length) <= self.first + jnp.arange(tokens)[:, None]
 
     def write(self, all_slots: Array, new: Array) -> Array:

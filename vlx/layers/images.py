@@ -23,8 +23,10 @@ class ImageTokensConfig:
     width: int
     channels: int = 3
     positions: bool = False  # a learned vector for each token
+    reserved: int = 0  # rows of positions before the first that is read
     mask_token: bool = False  # a learned vector in place of hidden patches
-    deviation: float = 0.02
+    deviation: float = 0.02  # of fresh tokens and of truncated kernels
+    position_deviation: float | None = None  # of fresh positions, by default the same
     truncated: bool = False  # all kernels at one deviation; else patches start as PyTorch's
 
     @property
@@ -57,5 +59,7 @@ class ImageTokens(nn.Module):
                 x = jnp.where(hidden[:, :, None], mask_token, x)
         x = jnp.concatenate([jnp.broadcast_to(first, (len(x), 1, c.width)), x], axis=1)
         if c.positions:
-            x = x + self.param("positions", token, (1 + c.patches, c.width)).astype(x.dtype)
+            start = token if c.position_deviation is None else init.normal(c.position_deviation)
+            rows = c.reserved + 1 + c.patches
+            x = x + self.param("positions", start, (rows, c.width))[c.reserved :].astype(x.dtype)
         return x

@@ -21,7 +21,7 @@ from vlx.layers.cache import Slots
 from vlx.layers.dropout import DropPath, depth_rates
 from vlx.layers.mlp import Mlp
 from vlx.layers.norm import Norm
-from vlx.layers.parts import Parts, each_or_all, join, split
+from vlx.layers.parts import Parts, join, split, through
 from vlx.layers.relative import RelativeBias
 from vlx.layers.stack import Compute
 from vlx.layers.transformer import LayerScale
@@ -129,7 +129,7 @@ class MultiwayLayer(nn.Module):
             dtype=self.dtype,
             name="attention",
         )(
-            each_or_all(norm, own, "attention_norm")(x),
+            through(norm, "attention_norm", x, own),
             mask=mask,
             slots=slots,
             bias=None if bias is None else bias[None].astype(self.dtype),

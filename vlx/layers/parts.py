@@ -36,14 +36,13 @@ class Apart(nn.Module):
     """A module that is made once for each kind of token, under the kind's name."""
 
     make: Callable[..., nn.Module]
-    parts: Parts
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, parts: Parts) -> Array:
         """[B, L, ...] -> [B, L, ...]."""
-        return join([self.make(name=kind)(part) for kind, part in split(x, self.parts)])
+        return join([self.make(name=kind)(part) for kind, part in split(x, parts)])
 
 
-def each_or_all(make: Callable[..., nn.Module], parts: Parts | None, name: str) -> nn.Module:
-    """The module for all tokens, or one for each kind where `parts` are given."""
-    return make(name=name) if parts is None else Apart(make, parts, name=name)
+def through(make: Callable[..., nn.Module], name: str, x: Array, parts: Parts | None) -> Array:
+    """x through one module, or each of its parts through the module of its kind."""
+    return make(name=name)(x) if parts is None else Apart(make, name=name)(x, parts)
