@@ -23,7 +23,7 @@ def get_config(preset: str = "base") -> ConfigDict:
     c.data = {"source": "nlvr2", "path": "", "image_folder": "", "resize_mode": "squash"}
     c.data.update({"train_split": "train", "eval_split": "dev"})
     c.data.update({"crop_scale": (0.5, 1.0), "flip": True})
-    c.data.update({"augment": "randaugment", "augment_count": 2, "augment_level": 7})
+    c.data.update({"augment": "randaugment_overflowing", "augment_level": 7})
     c.tokenizer = {"name": "wordpiece", "length": 40}
     c.batch = {"size": 128}
     c.optimizer = {"name": "adamw_transformers", "lr": RATES[preset], "b1": 0.9, "b2": 0.98}

@@ -25,7 +25,7 @@ def get_config(preset: str = "base") -> ConfigDict:
     c.loss = {"contrastive": 1.0, "matching": 1.0, "words": 0.25}
     c.data = {"source": "parquet", "path": "", "resize_mode": "squash"}
     c.data.update({"crop_scale": (0.5, 1.0), "flip": True})
-    c.data.update({"augment": "randaugment", "augment_count": 2, "augment_level": 7})
+    c.data.update({"augment": "randaugment_overflowing", "augment_level": 7})
     c.data.text_mask = {"unit": "word", "share": 0.15}
     c.tokenizer = {"name": "wordpiece", "length": 40}
     c.batch = {"size": 1024}

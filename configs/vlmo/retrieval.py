@@ -33,7 +33,7 @@ def get_config(name: str = "coco_base") -> ConfigDict:
     c.data = {"source": "karpathy", "path": "", "resize_mode": "squash"}
     c.data.train_split = "train+restval" if data == "coco" else "train"
     c.data.update({"crop_scale": (0.5, 1.0), "flip": True})
-    c.data.update({"augment": "randaugment", "augment_count": 2, "augment_level": 7})
+    c.data.update({"augment": "randaugment_overflowing", "augment_level": 7})
     c.tokenizer = {"name": "wordpiece", "length": 40}
     c.batch = {"size": 3072}
     c.optimizer = {"name": "adamw_transformers", "lr": RATES[preset], "b1": 0.9, "b2": 0.98}

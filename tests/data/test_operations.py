@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from data.pictures import picture
+from PIL import Image, ImageOps
 
-from vlx.data.operations import FILL, OPERATIONS
+from vlx.data.operations import FILL, OPERATIONS, OVERFLOWING
 from vlx.data.picture_operations import PICTURE_OPERATIONS
 from vlx.data.warp import rotation, shear, shift, warp
 
@@ -75,21 +76,44 @@ def test_far_away_all_is_fill(matrix):
     assert (warp(picture(1, 11, 13), matrix, (1, 2, 3)) == (1, 2, 3)).all()
 
 
-def test_auto_contrast_stretches_from_black_and_makes_others_white():
+def test_auto_contrast_is_pillows():
+    image = picture(1, 23, 31) // 2 + 40
+    want = np.asarray(ImageOps.autocontrast(Image.fromarray(image)))
+    np.testing.assert_array_equal(OPERATIONS["AutoContrast"].apply(image), want)
+
+
+def test_contrast_that_overflows_stretches_from_black_and_makes_others_white():
     image = np.zeros((1, 3, 3), np.uint8)
     image[0] = [[0, 10, 7], [25, 20, 7], [51, 30, 7]]
-    got = OPERATIONS["AutoContrast"].apply(image)
+    got = OVERFLOWING["AutoContrast"].apply(image)
     np.testing.assert_array_equal(got[0], [[0, 255, 7], [125, 255, 7], [255, 255, 7]])
 
 
-def test_sharpness_wraps_around():
-    image = np.full((3, 3, 3), 250, np.uint8)
-    image[1, 1] = 255
-    got = OPERATIONS["Sharpness"].apply(image, 1.9)
-    smooth = round((8 * 250 + 5 * 255) / 13)
-    assert (got[1, 1] == int(smooth + 1.9 * (255 - smooth)) % 256).all()
-    assert got[1, 1, 0] < 10
-    np.testing.assert_array_equal(got[0], image[0])
+@pytest.mark.parametrize(("bright", "dark"), [(255, 250), (0, 5)])
+def test_sharpness_clips_or_overflows(bright, dark):
+    image = np.full((3, 3, 3), dark, np.uint8)
+    image[1, 1] = bright
+    smooth = round((8 * dark + 5 * bright) / 13)
+    value = int(smooth + 1.9 * (bright - smooth))
+    assert not 0 <= value <= 255
+    clipped, wrapped = (x["Sharpness"].apply(image, 1.9) for x in (OPERATIONS, OVERFLOWING))
+    assert (clipped[1, 1] == bright).all()
+    assert (wrapped[1, 1] == value % 256).all()
+    for got in (clipped, wrapped):
+        np.testing.assert_array_equal(got[0], image[0])
+
+
+def test_only_two_operations_overflow():
+    """Where nothing overflows they are equal."""
+    image = np.zeros((5, 7, 3), np.uint8)
+    image[1:4, 1:6] = 100
+    image[2, 2] = 130
+    differ = {name for name in OPERATIONS if OPERATIONS[name] != OVERFLOWING[name]}
+    assert differ == {"AutoContrast", "Sharpness"}
+    for name in differ:
+        value = moderate(OPERATIONS[name], 5)
+        want = OPERATIONS[name].apply(image, *value)
+        np.testing.assert_array_equal(OVERFLOWING[name].apply(image, *value), want)
 
 
 def test_grey_weighs_the_channels_in_reverse():

@@ -16,7 +16,7 @@ from vlx.data.masks import (
     word_budget,
     word_groups,
 )
-from vlx.data.operations import FILL, OPERATIONS
+from vlx.data.operations import FILL, OVERFLOWING
 from vlx.data.picture_operations import PICTURE_OPERATIONS
 from vlx.data.random_augment import apply, draw_random_augment
 from vlx.data.tokenizers import WordPieceTokenizer
@@ -49,7 +49,7 @@ def same_steps(got: list, want: list) -> float:
 def check_operations(case: Case) -> Ratios:
     ratios, want = {}, case.group("out")
     for name, entry in case.config["ops"].items():
-        operation, (_, *value) = OPERATIONS[entry["op"]], values([entry["op"], *entry["args"]])
+        operation, (_, *value) = OVERFLOWING[entry["op"]], values([entry["op"], *entry["args"]])
         got = operation.apply(case.tensors["in/image"], *value)
         within = np.abs(got.astype(int) - want[name]).max() / case.meta["atol"]
         ratios[name] = within if entry["op"] in WARPS else exact(got, want[name])
@@ -57,7 +57,7 @@ def check_operations(case: Case) -> Ratios:
             amount = operation.amount(entry["level"])
             ratios[f"{name} level"] = abs(abs(value[0]) - amount) / 1e-9
     for name in (name for name in want if name.startswith("flat_")):
-        got = OPERATIONS[name.removeprefix("flat_")].apply(case.tensors["in/flat"])
+        got = OVERFLOWING[name.removeprefix("flat_")].apply(case.tensors["in/flat"])
         ratios[name] = exact(got, want[name])
     assert len([name for name in ratios if "level" not in name]) == len(want)
     return ratios
@@ -101,7 +101,7 @@ def check_transforms(case: Case) -> Ratios:
             f"{k}/pixelbert_eval": pixels(
                 evaluation_resize(image, case.config["pixelbert_size"], "pixelbert")
             ),
-            f"{k}/train": pixels(apply(trained, steps, OPERATIONS)),
+            f"{k}/train": pixels(apply(trained, steps, OVERFLOWING)),
         }
         bytes_ = {"eval_resized": resized, "train_after_flip": trained}
         want = {name: case.tensors[f"out/{k}/{name}_uint8"] for name in bytes_}

@@ -51,7 +51,7 @@ class DataConfig:
     crop_scale: tuple[float, float] = (0.9, 1.0)  # area of the training crop, of the whole image
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # its width / height before the resize
     flip: bool = False  # mirror half of the images; wrong where captions say left or right
-    augment: str = ""  # random operations in training: "randaugment" or "pixelbert"
+    augment: str = ""  # random operations in training: a name in `AUGMENTATIONS`
     augment_count: int = 2  # operations that are drawn for an image
     augment_level: float = 7.0  # how much of each: of 10, pixelbert of 30
     jitter: float = 0.0  # brightness, contrast and saturation change by at most this share

@@ -1,17 +1,18 @@
-"""The operations of RandomAugment on pixels, as published fine-tunings saw them.
+"""The operations of RandomAugment on pixels, with the arithmetic of a widespread implementation.
 
-They are those of a widespread OpenCV implementation, with its arithmetic: models in papers were
-trained with it, oddities included. Three of them are no slips of ours:
-- `auto_contrast` negates the darkest value in 8 bits. Only a channel whose darkest value is 0 is
+It is OpenCV's, and models in papers were trained with it, oddities included:
+- its `AutoContrast` negates the darkest value in 8 bits. Only a channel whose darkest value is 0 is
   stretched; any other becomes white.
-- `sharpness` does not clip: values below 0 or above 255 wrap around.
+- its `Sharpness` does not clip: values below 0 or above 255 wrap around.
 - `colour` and `contrast` weigh red as if it were blue.
+`OPERATIONS` stretch and clip; `OVERFLOWING` are those that published fine-tunings saw.
 
 All take and give uint8 [H, W, 3]; values are cut off after the point unless said otherwise.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -29,17 +30,13 @@ def identity(image: np.ndarray) -> np.ndarray:
 
 
 def auto_contrast(image: np.ndarray) -> np.ndarray:
+    """Each channel stretched to 0..255."""
+    return _by_histogram(image, partial(_stretch, negate=lambda low: -low))
+
+
+def overflowing_contrast(image: np.ndarray) -> np.ndarray:
     """Each channel stretched to 0..255 if its darkest value is 0, else white; see above."""
-
-    def table(counts: np.ndarray) -> np.ndarray:
-        seen = np.flatnonzero(counts)
-        low, high = seen[0], seen[-1]
-        if low == high:
-            return _VALUES
-        scale = 255 / (high - low)
-        return _cut(_VALUES * scale + scale * (-low % 256))
-
-    return _by_histogram(image, table)
+    return _by_histogram(image, partial(_stretch, negate=lambda low: -low % 256))
 
 
 def equalize(image: np.ndarray) -> np.ndarray:
@@ -61,16 +58,23 @@ def brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
-    """Away from, or towards, the smoothed image; the outermost pixels stay. Wraps; see above."""
+    """Away from, or towards, the smoothed image; the outermost pixels stay."""
+    return _with_inner(image, _cut(_sharpened(image, factor)))
+
+
+def overflowing_sharpness(image: np.ndarray, factor: float) -> np.ndarray:
+    """As `sharpness`, but values wrap around; see above."""
+    return _with_inner(image, _sharpened(image, factor).astype(np.int32).astype(np.uint8))
+
+
+def _sharpened(image: np.ndarray, factor: float) -> np.ndarray:
+    """All but the outermost pixels, not yet rounded: float32 [H - 2, W - 2, 3]."""
     inner = image[1:-1, 1:-1]
     rows = image.astype(np.uint16)
     rows = rows[:-2] + rows[1:-1] + rows[2:]
     total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * inner.astype(np.uint16)
     smooth = ((2 * total + 13) // 26).astype(np.float32)  # total / 13, rounded
-    result = image.copy()
-    sharper = smooth + np.float32(factor) * (inner - smooth)
-    result[1:-1, 1:-1] = sharper.astype(np.int32).astype(np.uint8)
-    return result
+    return smooth + np.float32(factor) * (inner - smooth)
 
 
 def colour(image: np.ndarray, factor: float) -> np.ndarray:
@@ -156,6 +160,32 @@ OPERATIONS = {
     "Color": Operation(colour, _enhance),
     "Contrast": Operation(contrast, _enhance),
 }
+
+
+OVERFLOWING = OPERATIONS | {
+    "AutoContrast": Operation(overflowing_contrast),
+    "Sharpness": Operation(overflowing_sharpness, _enhance),
+}
+
+
+def _stretch(counts: np.ndarray, negate: Callable[[int], int]) -> np.ndarray:
+    """Of a histogram [256] the table that leads from its darkest and lightest value to 0 and 255.
+
+    The darkest is subtracted as what `negate` makes of it.
+    """
+    seen = np.flatnonzero(counts)
+    low, high = seen[0], seen[-1]
+    if low == high:
+        return _VALUES
+    scale = 255 / (high - low)
+    return _cut(_VALUES * scale + scale * negate(low))
+
+
+def _with_inner(image: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The image with all but its outermost pixels replaced."""
+    result = image.copy()
+    result[1:-1, 1:-1] = inner
+    return result
 
 
 def _cut(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlx.data.operations import LEVELS, OPERATIONS, Operation
+from vlx.data.operations import LEVELS, OPERATIONS, OVERFLOWING, Operation
 from vlx.data.picture_operations import MAGNITUDES, PICTURE_OPERATIONS, PictureOperation
 
 Step = tuple[str, float] | tuple[str]  # an operation's name, and its value if it has one
@@ -76,5 +76,6 @@ class Augmentation:
 
 AUGMENTATIONS = {
     "randaugment": Augmentation(draw_random_augment, OPERATIONS, LEVELS, whole=False),
+    "randaugment_overflowing": Augmentation(draw_random_augment, OVERFLOWING, LEVELS, whole=False),
     "pixelbert": Augmentation(draw_picture_augment, PICTURE_OPERATIONS, MAGNITUDES, whole=True),
 }
