@@ -3,6 +3,8 @@
 Letters: B batch, L tokens, D width, V vocabulary, C classes.
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 
@@ -34,12 +36,25 @@ class Classifier(nn.Module):
 
     classes: int
     hidden: int
-    deviation: float = 0.02
+    kernel_init: init.Initializer = init.normal(0.02)
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        kernel = init.normal(self.deviation)
-        x = nn.Dense(self.hidden, kernel_init=kernel, dtype=self.dtype, name="hidden")(x)
-        x = gelu(Norm(1e-5, self.dtype, name="norm")(x))
-        return nn.Dense(self.classes, kernel_init=kernel, dtype=self.dtype, name="logits")(x)
+        dense = partial(nn.Dense, kernel_init=self.kernel_init, dtype=self.dtype)
+        x = gelu(Norm(1e-5, self.dtype, name="norm")(dense(self.hidden, name="hidden")(x)))
+        return dense(self.classes, name="logits")(x)
+
+
+class Logits(nn.Module):
+    """One linear layer with a row for each word: [B, L, D] -> [B, L, V]."""
+
+    vocabulary: int
+    kernel_init: init.Initializer = init.normal(0.02)
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        return nn.Dense(
+            self.vocabulary, kernel_init=self.kernel_init, dtype=self.dtype, name="logits"
+        )(x)
