@@ -142,6 +142,17 @@ class VisionTransformer(nn.Module):
             return self.positions
         return jnp.asarray(sine_positions(*c.grid, c.encoder.width, c.class_token))
 
+    def patch_features(self, image: Array) -> Array:
+        """Every patch as the vector would be made of it alone: [B, P, E].
+
+        Raises ValueError for a tower whose poolers look at all patches at once.
+        """
+        c = self.config
+        if c.attentional:
+            raise ValueError(f"pooling={c.pooling!r} makes no vectors of single patches.")
+        x = self.norm(self.encoder(self.embed(image))[:, c.class_token :])
+        return self.projection(x) if c.projection else x
+
     def pool(self, x: Array) -> tuple[Array, Array]:
         """The vector before its projection and the sequence, from the last layer's output."""
         c = self.config
