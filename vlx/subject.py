@@ -75,7 +75,8 @@ class ModelSetup(Setup):
 
     @cached_property
     def answers(self) -> Answers | None:
-        return Answers(self.pretrained.answers) if self.pretrained.answers else None
+        known, spelling = self.pretrained.answers, self.config.data.answer_spelling
+        return Answers(known, spelling) if known else None
 
     @cached_property
     def params(self) -> Any:

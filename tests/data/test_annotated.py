@@ -167,6 +167,7 @@ def test_karpathys_splits(coco):
         "captions": ("A woman stands in the dining area at the table.",
                      "A room with chairs, a table, and a woman in it."),
         "picture": "images/000000000139.jpg",
+        "image_id": 139,
     }  # fmt: skip
     assert [len(source(coco, split, source="karpathy")) for split in ("train", "val")] == [2, 1]
     assert len(source(coco, "train+val", source="karpathy")) == 3
@@ -191,6 +192,42 @@ def test_captions_of_coco(coco):
     file = coco / "annotations" / "captions_train2017.json"
     edit(file, lambda x: x["annotations"].append({"image_id": 139}))
     refused("image 139 needs 'caption', a text", coco, source="coco_captions")
+
+
+def test_pictures_have_the_numbers_of_their_benchmark(coco):
+    assert source(coco, source="karpathy").annotation(1)["image_id"] == 285
+    edit(coco / "dataset_coco.json", lambda x: x["images"][1].pop("cocoid"))
+    assert "image_id" not in source(coco, source="karpathy").annotation(1)
+    assert source(coco, source="coco_captions").annotation(1)["image_id"] == 285
+
+
+def test_captions_of_nocaps(tmp_path):
+    """The authors' form: ten captions an image, of which two are enough here."""
+    file = tmp_path / "nocaps_val_4500_captions.json"
+    images = [
+        {"id": n, "file_name": f"{name}.jpg", "open_images_id": name, "domain": "in-domain"}
+        for n, name in enumerate(("0013ea2087020901", "00ab"))
+    ]
+    said = [
+        {"image_id": n, "id": 2 * n + k, "caption": f"a {n}{k}"} for k in (0, 1) for n in (1, 0)
+    ]
+    file.write_text(json.dumps({"images": images, "annotations": said}))
+    content = put(tmp_path / "val" / "0013ea2087020901.jpg")
+    found = source(tmp_path, "val", source="nocaps")
+    assert found[0] == {
+        "image": content,
+        "id": f"{file} image 0",
+        "captions": ("a 00", "a 01"),
+        "picture": "val/0013ea2087020901.jpg",
+        "image_id": 0,
+    }
+    assert found.captions(1) == ("a 10", "a 11")
+    (tmp_path / "val" / "0013ea2087020901.jpg").rename(tmp_path / "0013ea2087020901.jpg")
+    assert found[0]["image"] == content
+    refused("holds no file such as nocaps_test_4500_captions.json; it has: .*nocaps_val", tmp_path,
+            "test", source="nocaps")  # fmt: skip
+    edit(file, lambda x: x.update(annotations=[]))
+    refused("has no rows of the split 'val'", tmp_path, "val", source="nocaps")
 
 
 @pytest.mark.parametrize("name", ["results_20130124.token", "results.csv"])

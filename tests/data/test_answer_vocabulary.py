@@ -66,6 +66,28 @@ def test_scores_of_raw_answers():
     assert answers.scores(ten).dtype == np.float32
 
 
+def test_scores_of_normalised_answers():
+    """Two spellings of an answer count together; what a single annotator wrote stays."""
+    answers = Answers(("red", "2"), "normalised")
+    ten = ("Red!",) + ("the red",) * 2 + ("two", "2") + ("teal",) * 5
+    np.testing.assert_allclose(answers.scores(ten), [0.9, 0.6])
+    assert Answers(("red", "2")).scores(ten).tolist() == pytest.approx([0, 0.3])
+    assert answers.scores(("two",)).tolist() == [0, 0]
+    assert answers.know(("Two.", "teal"))
+    assert not answers.know(("Two.",))
+
+
+def test_the_spelling_is_a_setting(tmp_path):
+    config = questions(tmp_path, [["the dog", "dog"], ["a dog", "Dog"]])
+    config = DataConfig(**{**vars(config), "answer_spelling": "normalised"})
+    for _ in range(2):  # counted, then kept
+        assert build(config, tmp_path / "run").scores(("a dog", "Dog")).tolist() == [
+            pytest.approx(0.6)
+        ]
+    with pytest.raises(UserError, match=r"data\.answer_spelling='normal' is unknown"):
+        DataConfig(answer_spelling="normal")
+
+
 def test_the_run_keeps_what_it_read(tmp_path):
     listed = tmp_path / "list.txt"
     listed.write_text("no\nyes\n\ndon't know\n")

@@ -6,13 +6,13 @@ Letters: A answers.
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from vlx.data.answers import normalise, soft_score
+from vlx.data.answers import normalise, soft_score, spelled
 from vlx.data.config import DataConfig
 from vlx.data.records import Record, Source, annotation, answer_names, tokenizer_texts
 from vlx.data.tokenizers.vocabulary import write
@@ -25,28 +25,29 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers by number."""
+    """Answers by number; `spelling` of SPELLINGS, in which annotators' answers are looked up."""
 
     answers: tuple[str, ...]
+    spelling: str = "written"
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def scores(self, annotators: tuple[str, ...]) -> np.ndarray:
-        """What each answer is worth, float32 [A], by how many annotators wrote exactly that.
+        """What each answer is worth, float32 [A], by how many annotators gave exactly that.
 
         0, 0.3, 0.6, 0.9, 1 for 0, 1, 2, 3, 4 or more; the answer of a single annotator is worth 1.
         """
         scores = np.zeros(len(self.answers), np.float32)
         alone = len(annotators) == 1
-        for answer, count in Counter(annotators).items():
+        for answer, count in Counter(spelled(annotators, self.spelling)).items():
             if answer in self._numbers:
                 scores[self._numbers[answer]] = 1.0 if alone else soft_score(count)
         return scores
 
-    def know(self, annotators: Iterable[str]) -> bool:
+    def know(self, annotators: Sequence[str]) -> bool:
         """Whether any of them is an answer."""
-        return any(answer in self._numbers for answer in annotators)
+        return any(answer in self._numbers for answer in spelled(annotators, self.spelling))
 
     def name(self, index: int) -> str:
         return self.answers[index]
@@ -63,14 +64,15 @@ def build_answers(config: DataConfig, folder: str, source: Callable[[str], Sourc
     """
     kept = os.path.join(folder, FILE)
     if os.path.isfile(kept):
-        return read_answers(kept)
-    if config.answers:
+        answers = read_answers(kept)
+    elif config.answers:
         answers = read_answers(config.answers)
     else:
         split = config.answer_split or config.train_split
         answers = _count(source(split), config.answer_count, split)
-    write(kept, "".join(f"{answer}\n" for answer in answers.answers).encode())
-    return answers
+    if not os.path.isfile(kept):
+        write(kept, "".join(f"{answer}\n" for answer in answers.answers).encode())
+    return replace(answers, spelling=config.answer_spelling)
 
 
 def read_answers(path: str) -> Answers:

@@ -1,6 +1,7 @@
 """Short answers to questions about images, spelled as the VQA benchmark compares them."""
 
 import re
+from collections.abc import Sequence
 
 # Each is removed if the answer has it beside a space or has a number like 1,000; else it becomes a
 # space.
@@ -27,6 +28,7 @@ CONTRACTIONS = {
 } | {"somebody'd": "somebodyd"}  # so in the benchmark's own list
 PERIODS = 32  # so many lose their place: the official code hands over a flag as this count
 SOFT_SCORES = (0.0, 0.3, 0.6, 0.9, 1.0)
+SPELLINGS = ("written", "normalised")
 
 
 def normalise(answer: str) -> str:
@@ -43,6 +45,15 @@ def normalise(answer: str) -> str:
     text = re.sub(r"\.(?!\d)", "", text, count=PERIODS)
     words = [NUMBERS.get(word, word) for word in text.lower().split()]
     return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
+
+
+def spelled(answers: Sequence[str], spelling: str) -> Sequence[str]:
+    """What annotators answered, as they wrote it or normalised.
+
+    The answer of a single annotator stays: as a target it is compared by its letters.
+    """
+    keep = spelling == "written" or len(answers) < 2
+    return answers if keep else tuple(map(normalise, answers))
 
 
 def soft_score(annotators: int) -> float:

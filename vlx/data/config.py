@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from vlx.data.answers import SPELLINGS
 from vlx.data.choose import check
 from vlx.data.masks import PatchMaskConfig, TextMaskConfig
 from vlx.data.random_augment import AUGMENTATIONS
@@ -68,6 +69,7 @@ class DataConfig:
     answers: str = ""  # answers that a model knows, one a line; empty: counted, as follows
     answer_count: int = 9  # an answer counts if it is the most common of so many questions
     answer_split: str = ""  # whose questions are counted; empty: `train_split`
+    answer_spelling: str = "written"  # how annotators' answers are looked up; or "normalised"
     workers: int = 0  # processes that make batches; they pay on hosts with many cores
     threads: int = 16  # in each process, but no more than it has cores; 0: none
     prefetch: int = 2  # batches that each process makes ahead; 0: made when asked for
@@ -76,6 +78,7 @@ class DataConfig:
         check(self.captions_from, CAPTIONS_FROM, "data.captions_from")
         check(self.caption, CAPTION, "data.caption")
         check(self.about, ABOUT, "data.about")
+        check(self.answer_spelling, SPELLINGS, "data.answer_spelling")
         check(self.on_error, ON_ERROR, "data.on_error")
         check(self.resize_mode, RESIZE_MODES, "data.resize_mode")
         check(self.interpolation, INTERPOLATIONS, "data.interpolation")

@@ -9,6 +9,7 @@ Record = dict[str, Any]
 # label         int; class, and of statements 1 for true, 0 for false
 # answers       tuple of str, at least one: what every annotator answered, as it was written
 # answer        str; the most common of the answers, where the data say it
+# image_id      int; how a benchmark's server calls the picture
 # question_id   int or str; how a benchmark's server calls the question
 # answer_type   str; such as "yes/no"
 # picture       str; the same for records that show the same picture

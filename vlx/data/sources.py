@@ -9,6 +9,7 @@ from vlx.data.annotated import (
     karpathy_source,
     nlvr2_source,
     nlvr_source,
+    nocaps_source,
     visual_genome_source,
     vqa_source,
 )
@@ -138,6 +139,7 @@ SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
     "nlvr2": nlvr2_source,
     "karpathy": karpathy_source,
     "coco_captions": coco_captions_source,
+    "nocaps": nocaps_source,
     "flickr30k": flickr30k_source,
     "visual_genome": visual_genome_source,
     "shapes": _shapes,

@@ -4,6 +4,7 @@ from vlx.data.annotated.captions import (
     coco_captions_source,
     flickr30k_source,
     karpathy_source,
+    nocaps_source,
     visual_genome_source,
 )
 from vlx.data.annotated.questions import vqa_source
@@ -15,6 +16,7 @@ __all__ = [
     "karpathy_source",
     "nlvr2_source",
     "nlvr_source",
+    "nocaps_source",
     "visual_genome_source",
     "vqa_source",
 ]

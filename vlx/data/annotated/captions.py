@@ -26,13 +26,15 @@ class Photo(NamedTuple):
     place: str
     captions: tuple[str, ...]
     paths: tuple[str, ...]  # where it may lie
+    number: int | None = None  # what benchmarks call it
 
 
 class PhotoSource(AnnotatedSource):
     """A photo with all its captions a record."""
 
     def describe(self, row: Photo) -> Record:
-        return {"id": row.place, "captions": row.captions, "picture": row.paths[0]}
+        record = {"id": row.place, "captions": row.captions, "picture": row.paths[0]}
+        return record if row.number is None else record | {"image_id": row.number}
 
     def pictures(self, row: Photo) -> tuple[tuple[str, ...], ...]:
         return (row.paths,)
@@ -48,7 +50,8 @@ def karpathy_source(config: DataConfig, split: str, size: int) -> PhotoSource:
         sentences = value(entry, "sentences", list, place)
         captions = _several((text(each, "raw", place) for each in sentences), place)
         paths = (os.path.join(entry.get("filepath", ""), name), name)
-        return value(entry, "split", str, place), Photo(place, captions, paths)
+        photo = Photo(place, captions, paths, entry.get("cocoid"))
+        return value(entry, "split", str, place), photo
 
     found = read_each(value(read_json(path), "images", list, path), read, config)
     wanted = split.split("+")
@@ -66,23 +69,13 @@ def coco_captions_source(config: DataConfig, split: str, size: int) -> PhotoSour
     pattern, example = rf"captions_{split}(20\d\d)?\.json", f"captions_{split}2017.json"
     path = find(config, pattern, example)
     folder = os.path.basename(path).removeprefix("captions_").removesuffix(".json")
-    content, captions = read_json(path), defaultdict(list)
+    return _photos(path, folder, config, split)
 
-    def caption(entry: dict) -> None:
-        image = value(entry, "image_id", int, f"{path}: an annotation")
-        captions[image].append(text(entry, "caption", f"{path} image {image}"))
 
-    def photo(entry: dict) -> Photo:
-        number = value(entry, "id", int, f"{path}: an image")
-        place = f"{path} image {number}"
-        name = value(entry, "file_name", str, place)
-        return Photo(place, tuple(captions[number]), (os.path.join(folder, name), name))
-
-    read_each(value(content, "annotations", list, path), caption, config)
-    photos = read_each(value(content, "images", list, path), photo, config)
-    rows = [row for row in photos if row.captions]  # test images have none
-    require_rows(rows, path, split)
-    return PhotoSource(rows, image_folders(config, _above(path)))
+def nocaps_source(config: DataConfig, split: str, size: int) -> PhotoSource:
+    """nocaps_val_4500_captions.json: ten captions an image. Those of other splits are secret."""
+    pattern, example = rf"nocaps_{split}_\d+_captions\.json", f"nocaps_{split}_4500_captions.json"
+    return _photos(find(config, pattern, example), split, config, split)
 
 
 def flickr30k_source(config: DataConfig, split: str, size: int) -> PhotoSource:
@@ -136,6 +129,28 @@ def visual_genome_source(config: DataConfig, split: str, size: int) -> PhotoSour
     Files((path,), split, False, split == config.train_split).rows(None)
     require_rows(rows, path, split)
     return PhotoSource(rows, image_folders(config, os.path.dirname(path) or "."))
+
+
+def _photos(path: str, folder: str, config: DataConfig, split: str) -> PhotoSource:
+    """A file in COCO's form; its photos may lie in `folder` of their folder."""
+    content, captions = read_json(path), defaultdict(list)
+
+    def caption(entry: dict) -> None:
+        image = value(entry, "image_id", int, f"{path}: an annotation")
+        captions[image].append(text(entry, "caption", f"{path} image {image}"))
+
+    def photo(entry: dict) -> Photo:
+        number = value(entry, "id", int, f"{path}: an image")
+        place = f"{path} image {number}"
+        name = value(entry, "file_name", str, place)
+        paths = os.path.join(folder, name), name
+        return Photo(place, tuple(captions[number]), paths, number)
+
+    read_each(value(content, "annotations", list, path), caption, config)
+    photos = read_each(value(content, "images", list, path), photo, config)
+    rows = [row for row in photos if row.captions]  # test images have none
+    require_rows(rows, path, split)
+    return PhotoSource(rows, image_folders(config, _above(path)))
 
 
 def _several(captions, place: str) -> tuple[str, ...]:

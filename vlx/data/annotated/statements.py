@@ -54,11 +54,10 @@ def nlvr2_source(config: DataConfig, split: str, size: int) -> StatementSource:
         row, place = parse_line(*line)
         identifier = value(row, "identifier", str, place)
         folder, stem = identifier.split("-")[0], identifier.rpartition("-")[0]
-        inner = f"{folder}/{row.get('directory', '')}".rstrip("/")
-        pictures = []
-        for number in range(2):
-            name = f"{stem}-img{number}.png"
-            pictures.append((name, f"{folder}/{name}", f"{inner}/{name}", f"images/{inner}/{name}"))
+        inner = str(row.get("directory", ""))
+        places = ("", inner, folder, f"{folder}/{inner}", f"images/{folder}/{inner}")
+        names = (f"{stem}-img{number}.png" for number in range(2))
+        pictures = [tuple(os.path.join(place, name) for place in places) for name in names]
         sentence = nlvr2_sentence(identifier, place)
         return Statement(place, text(row, "sentence", place), _label(row, place), sentence,
                          tuple(pictures))  # fmt: skip
