@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,13 +22,15 @@ def measure(tmp_path_factory):
 
     table = pq.read_table(pictures / "val.parquet")
     pq.write_table(table.take(list(range(PICTURES))[::-1]), pictures / "backwards.parquet")
+    numbers = pa.array([90 + n // 2 for n in range(PICTURES)])  # two captions of each but the last
+    pq.write_table(table.append_column("image_id", numbers), pictures / "numbered.parquet")
 
-    def measure(devices: int, data=None, file="val", **evaluate):
+    def measure(devices: int, data=None, file="val", kind="captions", **evaluate):
         settings = {"names": ("captioning",), "batch_size": 8} | evaluate
         given = config(pictures, evaluate=settings, data=data or {})
         setup = ready(folder / "run", given, devices)
         metrics = dict(build_evaluators(setup)["captioning"](setup.new_state().params))
-        path = setup.workdir / "evaluations" / f"captions-{file}.json"
+        path = setup.workdir / "evaluations" / f"{kind}-{file}.json"
         return metrics, json.loads(path.read_text())
 
     return measure
@@ -58,6 +61,14 @@ def test_references_are_those_of_the_pictures_where_class_names_are_captions(mea
     _, captions = measure(1, data=classes | {"eval_split": "backwards"}, file="backwards")
     expected = [[f"a small {NAMES[n % 5]}."] for n in range(99 + PICTURES, 99, -1)]
     assert [c["references"] for c in captions] == expected
+
+
+def test_every_numbered_picture_is_predicted_once(measure, alone):
+    data = {"eval_split": "numbered"}
+    _, rows = measure(1, data=data, file="numbered", kind="caption-predictions")
+    texts = [caption["text"] for caption in alone[1]]
+    want = [{"image_id": 90 + n // 2, "caption": texts[n]} for n in range(0, PICTURES, 2)]
+    assert rows == want
 
 
 def test_captions_begin_with_the_prefix(measure):

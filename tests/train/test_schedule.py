@@ -55,6 +55,13 @@ def test_cooldown_leads_from_the_shape_to_the_end(name):
     assert cooled[start:] == pytest.approx(fall)
 
 
+def test_linear_to_end_has_both_ends():
+    rate = rates(11, name="linear_to_end", warmup=5, first="zero_to_peak", end=0.5)
+    assert rate[:11] == pytest.approx(
+        [*(PEAK * s / 4 for s in range(5)), *(PEAK - s * (PEAK - 0.5) / 5 for s in range(6))]
+    )
+
+
 def test_cooldown_follows_its_power():
     rate = rates(name="constant", cooldown=10, power=2.0)
     assert rate[STEPS - 5] == pytest.approx(PEAK / 4)

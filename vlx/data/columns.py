@@ -18,7 +18,7 @@ TEXT = ("txt", "text", "caption", "captions", "captions/text", "title", "questio
 LABEL = ("cls", "label")
 ANSWERS = ("answers", "answer")
 COMMON = ("multiple_choice_answer", "answer")  # the most common answer, beside a list of all
-DETAILS = ("question_id", "answer_type")  # go into the record as they are
+DETAILS = ("image_id", "question_id", "answer_type")  # go into the record as they are
 TRUTH = {"false": 0, "true": 1}  # labels of statements, in any case
 LARGEST = 2**31  # a label is an int32
 

@@ -15,8 +15,9 @@ from vlx.data.records import Record, annotation, available
 from vlx.errors import UserError
 from vlx.evaluate.answers import by_kind, numbered, true_false, vqa_accuracy
 from vlx.evaluate.context import PICTURES, Context
-from vlx.evaluate.examples import examples_file, keep_examples, keep_pictures, spread
+from vlx.evaluate.examples import keep_examples, keep_pictures, spread
 from vlx.evaluate.measured import Metrics, means
+from vlx.evaluate.predictions import keep_predictions
 from vlx.parallel.mesh import place_rows
 from vlx.parallel.start import from_all_processes
 
@@ -57,7 +58,7 @@ def vqa(context: Context, params: Any) -> Metrics:
     index, chosen = _choose(context, params, source, "vqa", len(known))
     records = [annotation(source, n) for n in index.tolist()]
     said = [known.name(n) for n in chosen.tolist()]
-    _keep_predictions(context, records, said)
+    keep_predictions(context, records, said, ("question_id", "answer"))
     expected = [record.get("answers", ()) for record in records]
     worth, constant = np.zeros(len(chosen)), np.zeros(len(known))
     for n, answers in enumerate(expected):
@@ -141,17 +142,6 @@ def _accuracy(said: str, annotated: Sequence[str]) -> float:
 
 def _picture(record: Record) -> str:
     return str(record.get("picture", record.get("id")))
-
-
-def _keep_predictions(context: Context, records: Sequence[Record], said: Sequence[str]) -> None:
-    if all("question_id" in record for record in records):
-        pairs = zip(records, said, strict=True)
-        rows = [
-            {"question_id": record["question_id"], "answer": answer} for record, answer in pairs
-        ]
-        keep_examples(context, "predictions", rows)
-        file = examples_file(context.setup.workdir, "predictions", context.split)
-        _log.info("%d answers are kept in %s", len(rows), file)
 
 
 def _keep(context, kind, source, index, records, said, expected, score) -> None:

@@ -11,11 +11,11 @@ from vlx.errors import UserError
 class ScheduleConfig:
     """Warm-up, a shape, and an optional cool-down. Steps below 1 are shares of the whole run."""
 
-    name: str = "cosine"  # cosine, linear, polynomial, rsqrt or constant
+    name: str = "cosine"  # cosine, linear, linear_to_end, polynomial, rsqrt or constant
     warmup: float = 0.0  # steps of linear growth
     first: str = "step"  # what the first of them gets: a name in FIRST
     cooldown: float = 0.0  # last steps, of decay to `end`
-    end: float = 0.0  # final rate of cosine, linear, polynomial and the cool-down
+    end: float = 0.0  # final rate of all but rsqrt and constant, and of the cool-down
     power: float = 1.0  # of polynomial and the cool-down
     timescale: float = 10_000.0  # of rsqrt, in steps
 
@@ -33,6 +33,11 @@ def _linear(c, peak, step, steps):
     return _polynomial(c, peak, step, steps, power=1)
 
 
+def _linear_to_end(c, peak, step, steps):
+    """The last step still has the final rate; of the others the step after it would."""
+    return _linear(c, peak, step, max(1, steps - 1))
+
+
 def _rsqrt(c, peak, step, steps):
     return peak * math.sqrt(c.timescale / (c.timescale + step))
 
@@ -44,6 +49,7 @@ def _constant(c, peak, step, steps):
 SHAPES: dict[str, Callable[..., float]] = {
     "cosine": _cosine,
     "linear": _linear,
+    "linear_to_end": _linear_to_end,
     "polynomial": _polynomial,
     "rsqrt": _rsqrt,
     "constant": _constant,
