@@ -87,13 +87,16 @@ def check_classification(case: Case) -> Ratios:
 
 def check_manifest(case: Case) -> Ratios:
     """The full-size model under official names has these shapes and no others."""
-    c = unilm_beit.read_config(case.config)
+    return compare_manifest(case, unilm_beit.read_config(case.config), unilm_beit.describe)
+
+
+def compare_manifest(case: Case, c: BeitConfig, describe) -> Ratios:
     shapes = parameter_shapes(Beit(c))
     got = jax.eval_shape(lambda x: to_official(unilm_beit.table(c), x), shapes)
     want = {**case.meta["params"], **case.meta["buffers"]}
     assert set(got) == set(want), sorted(set(got) ^ set(want))
     assert sum(int(np.prod(s)) for s in case.meta["params"].values()) == case.meta["num_params"]
-    told = unilm_beit.describe({n: np.broadcast_to(0, shape) for n, shape in want.items()})
+    told = describe({n: np.broadcast_to(0, shape) for n, shape in want.items()})
     assert parameter_shapes(Beit(told)) == shapes, "the file alone tells the model"
     return {name: 0.0 if list(got[name].shape) == want[name] else np.inf for name in want}
 

@@ -21,7 +21,7 @@ def losses(context: Context, params: Any) -> Metrics:
     task = setup.task
 
     def terms(params, batch, constants):
-        batch, buffers = task.prepare(params, {}, batch, 0, jax.random.key(0), constants)
+        batch, buffers = task.prepare(params, {}, batch, 0, None, constants)
         return task.embed(params, buffers, batch, 0, {}).terms
 
     run = jax.jit(terms, out_shardings=replicated(setup.mesh))

@@ -31,7 +31,7 @@ def resize_relative_table(table: np.ndarray, old: Grid, new: Grid) -> np.ndarray
         )
     lengths = [2 * side - 1 for side in old]
     wanted = [2 * side - 1 for side in new]
-    sources = [_spread(*pair) for pair in zip(lengths, wanted, strict=True)]
+    sources = [spread_offsets(*pair) for pair in zip(lengths, wanted, strict=True)]
     targets = [
         np.clip(np.arange(n) - n // 2, source[0], source[-1])
         for n, source in zip(wanted, sources, strict=True)
@@ -45,7 +45,7 @@ def resize_relative_table(table: np.ndarray, old: Grid, new: Grid) -> np.ndarray
     return np.concatenate([rows.astype(table.dtype), table[-SPECIAL:]])
 
 
-def _spread(length: int, wanted: int) -> np.ndarray:
+def spread_offsets(length: int, wanted: int) -> np.ndarray:
     """Where the old offsets lie among the new: symmetric, with steps 1, q, q^2, ... from 0."""
     half = length // 2
     low, high = SMALLEST, LARGEST

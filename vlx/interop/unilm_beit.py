@@ -17,9 +17,9 @@ from vlx.interop.unilm_sizes import (
 )
 from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.relative import SPECIAL, Grid, image_index, image_rows
-from vlx.models.beit import CONFIGS, BeitConfig
+from vlx.models.beit import CONFIGS, Aggregation, BeitConfig
 
-SHARED = "rel_pos_bias"
+SHARED, EXTRA = "rel_pos_bias", "cls_pt_layers"
 TABLE, INDEX = "relative_position_bias_table", "relative_position_index"
 # Options of the official constructor and the positions that they make.
 OPTIONS = {
@@ -31,33 +31,54 @@ OPTIONS = {
 
 def table(c: BeitConfig) -> list[Rule]:
     """The rules of a model; index arrays, which vlx computes, are among them."""
-    layer = "blocks.{layer}"
+    layer, a = "blocks.{layer}", c.aggregation
+    cut = a.after if a.layers else 0
     rules = [
         Rule("patch_embed.proj.weight", "image/patches/projection/kernel", PATCH_KERNEL),
         Rule("patch_embed.proj.bias", "image/patches/projection/bias"),
         Rule("cls_token", "image/class_token", blocks.ONLY),
     ]
-    rules += blocks.encoder(layer, c.encoder, {"image": ""})
+    rules += blocks.encoder(layer, c.encoder, {"image": ""}, cut)
     if "absolute" in c.positions:
         rules.append(Rule("pos_embed", "image/positions", blocks.ROWS))
     if "relative" in c.positions:
-        path = "encoder/lower/layers/relative/embedding"
-        rules.append(Rule(f"{layer}.attn.{TABLE}", path))
-        index = image_index(c.grid)
-        for i in range(c.encoder.layers):
-            rules.append(computed(f"blocks.{i}.attn.{INDEX}", index))
+        for path, span in blocks.stacks(c.encoder, cut).items():
+            rules.append(Rule(f"{layer}.attn.{TABLE}", f"{path}/relative/embedding", span=span))
+        rules += _indices("blocks", c.encoder.layers, c.grid)
     if "shared_relative" in c.positions:
         rules.append(Rule(f"{SHARED}.{TABLE}", "relative/embedding"))
         rules.append(computed(f"{SHARED}.{INDEX}", image_index(c.grid)))
     if c.codes:
         rules.append(Rule("mask_token", "image/mask_token", blocks.ONLY))
-        return rules + norm("norm", "norm") + linear("lm_head", "code_head")
+        rules += norm("norm", "norm") + linear("lm_head", "code_head")
+        return rules + (_aggregation(c) if a.layers else [])
     rules += norm("fc_norm", "class_norm") if c.mean_pooling else norm("norm", "norm")
     return rules + linear("head", "class_head") if c.classes else rules
 
 
+def _aggregation(c: BeitConfig) -> list[Rule]:
+    """The layers and, if it has its own, the head of BEiT v2's second prediction."""
+    official, path = f"{EXTRA}.{{layer}}", "aggregation/layers"
+    rules = blocks.stack(official, path, c.encoder, {"image": ""})
+    if "relative" in c.positions:
+        rules.append(Rule(f"{official}.attn.{TABLE}", f"{path}/relative/embedding"))
+        rules += _indices(EXTRA, c.aggregation.layers, c.grid)
+    if c.aggregation.own_head:
+        rules += norm("cls_pt_norm", "aggregation_norm")
+        rules += linear("cls_pt_lm_head", "aggregation_head")
+    return rules
+
+
+def _indices(layers: str, number: int, grid: Grid) -> list[Rule]:
+    index = image_index(grid)
+    return [computed(f"{layers}.{i}.attn.{INDEX}", index) for i in range(number)]
+
+
 def read_config(official: Mapping[str, Any]) -> BeitConfig:
-    """The model of the official constructor's arguments; what they leave out is off."""
+    """The model of the official constructor's arguments; what they leave out is off.
+
+    `pixels`, which names their statistics, is an addition of `write_config`.
+    """
     size = official["img_size"]
     return BeitConfig(
         MultiwayConfig(
@@ -67,6 +88,7 @@ def read_config(official: Mapping[str, Any]) -> BeitConfig:
             hidden=int(official["embed_dim"] * official["mlp_ratio"]),
             experts=("image",),
             layer_scale=official.get("init_values") or 0.0,
+            epsilon=official.get("norm_eps", MultiwayConfig.epsilon),
             biases="qv" if official.get("qkv_bias") else "",
         ),
         image_size=(size, size) if isinstance(size, int) else tuple(size),
@@ -76,6 +98,18 @@ def read_config(official: Mapping[str, Any]) -> BeitConfig:
         codes=official.get("vocab_size", 0),
         classes=official.get("num_classes", 0),
         mean_pooling=official.get("use_mean_pooling", True),
+        aggregation=_read_aggregation(official),
+        pixels=official.get("pixels", BeitConfig.pixels),
+    )
+
+
+def _read_aggregation(official: Mapping[str, Any]) -> Aggregation:
+    if "head_layers" not in official:
+        return Aggregation()
+    return Aggregation(
+        official["head_layers"],
+        official["early_layers"],
+        own_head=not official.get("shared_lm_head", True),
     )
 
 
@@ -93,10 +127,13 @@ def write_config(c: BeitConfig) -> dict[str, Any]:
         "mlp_ratio": mlp_ratio(e),
         "qkv_bias": bool(e.biases),
         "init_values": e.layer_scale or None,
+        "pixels": c.pixels,
     }
     settings |= {option: name in c.positions for option, name in OPTIONS.items()}
     if c.codes:
-        return settings | {"vocab_size": c.codes}
+        a = c.aggregation
+        extra = {"early_layers": a.after, "head_layers": a.layers, "shared_lm_head": not a.own_head}
+        return settings | {"vocab_size": c.codes} | (extra if a.layers else {})
     return settings | {"num_classes": c.classes, "use_mean_pooling": c.mean_pooling}
 
 
@@ -107,7 +144,7 @@ def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
     """
     shape = {name: x.shape for name, x in state.items()}
     width, channels, patch, _ = shape["patch_embed.proj.weight"]
-    layers = sum(bool(re.fullmatch(r"blocks\.\d+\.norm1\.weight", name)) for name in shape)
+    layers = _count(shape, "blocks")
     signs = {
         "absolute": "pos_embed",
         "relative": f"blocks.0.attn.{TABLE}",
@@ -140,8 +177,29 @@ def describe(state: Mapping[str, Any], like: Any = None) -> BeitConfig:
         codes=shape.get("lm_head.bias", (0,))[0],
         classes=shape.get("head.bias", (0,))[0],
         mean_pooling="norm.weight" not in shape or "lm_head.bias" in shape,
+        aggregation=_describe_aggregation(shape, layers, like),
         pixels=getattr(like, "pixels", BeitConfig.pixels),
     )
+
+
+def _describe_aggregation(names: Collection[str], layers: int, like: Any) -> Aggregation:
+    """Of a file with so many layers; where its patches come from stands in no file."""
+    extra = _count(names, EXTRA)
+    if not extra:
+        return Aggregation()
+    for c in (like, *CONFIGS.values()):
+        a = getattr(c, "aggregation", Aggregation())
+        if a.layers and c.encoder.layers == layers:
+            return Aggregation(extra, a.after, own_head="cls_pt_norm.weight" in names)
+    raise UserError(
+        f"The file does not tell after which of its {layers} layers patches are aggregated; read "
+        "it by init_from of a run with that config.model.aggregation."
+    )
+
+
+def _count(names: Collection[str], layers: str) -> int:
+    """How many layers of that name there are."""
+    return sum(bool(re.fullmatch(rf"{layers}\.\d+\.norm1\.weight", name)) for name in names)
 
 
 def _biases(names: Collection[str]) -> str:

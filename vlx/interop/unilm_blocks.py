@@ -18,25 +18,31 @@ ONLY = Transform(lambda x: (x.reshape(-1),), lambda x: (x.reshape(1, 1, -1),))  
 ROWS = Transform(lambda x: (x[0],), lambda x: (x[None],))  # [1, P, D] to [P, D]
 
 
-def stacks(c: MultiwayConfig) -> dict[str, tuple[int, int]]:
-    """The paths of an encoder's stacks and the layers that each holds, first to last."""
-    middle = c.layers - c.pair_layers
+def stacks(c: MultiwayConfig, cut: int = 0) -> dict[str, tuple[int, int]]:
+    """The paths of an encoder's stacks and the layers that each holds, first to last.
+
+    cut: where the upper one begins if it is not that of the experts for pairs.
+    """
+    middle = cut or c.layers - c.pair_layers
     found = {"encoder/lower/layers": (0, middle), "encoder/upper/layers": (middle, c.layers)}
     return {path: span for path, span in found.items() if span[1] > span[0]}
 
 
-def encoder(official: str, c: MultiwayConfig, experts: dict[str, str]) -> list[Rule]:
+def encoder(official: str, c: MultiwayConfig, experts: dict[str, str], cut: int = 0) -> list[Rule]:
     """All layers; `official` holds `{layer}`, `experts` says how the official code ends the names
     of each expert's MLP and norm."""
     rules = []
-    for path, span in stacks(c).items():
+    for path, span in stacks(c, cut).items():
         own = [name for name in experts if name in c.experts or path.startswith("encoder/upper")]
-        layer = _layer(official, path, c, {name: experts[name] for name in own})
-        rules += [replace(rule, span=span) for rule in layer]
+        rules += [
+            replace(rule, span=span)
+            for rule in stack(official, path, c, {name: experts[name] for name in own})
+        ]
     return rules
 
 
-def _layer(official: str, vlx: str, c: MultiwayConfig, experts: dict[str, str]) -> list[Rule]:
+def stack(official: str, vlx: str, c: MultiwayConfig, experts: dict[str, str]) -> list[Rule]:
+    """The layers of one stack, the official ones numbered from 0."""
     attention, ours = f"{official}.attn", f"{vlx}/attention"
     kernels = tuple(f"{ours}/{part}/kernel" for part in ("query", "key", "value"))
     rules = norm(f"{official}.norm1", f"{vlx}/attention_norm")

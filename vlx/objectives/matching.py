@@ -18,6 +18,13 @@ def matching(logits: Array, label: Array, weight: Array, smoothing: float = 0.0)
     return jnp.sum(cross_entropy(logits, label, smoothing) * weight), jnp.sum(weight)
 
 
+def mixed_matching(logits: Array, shares: Array, weight: Array) -> Term:
+    """Cross-entropy of examples that show several classes: [B, A], shares [B, A], [B]."""
+    chex.assert_equal_shape([logits, shares])
+    loss = -jnp.sum(jax.nn.log_softmax(logits.astype(jnp.float32)) * shares, axis=1)
+    return jnp.sum(loss * weight), jnp.sum(weight)
+
+
 def answers(logits: Array, scores: Array, weight: Array) -> Term:
     """Binary cross-entropy with a score for each answer, summed over answers: [B, A], [B, A], [B].
 

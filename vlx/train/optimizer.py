@@ -184,7 +184,7 @@ def _layer_scale(path: str, shapes, g: LayerGroups, decay: float):
     layers = next(shape[0] for p, shape in shapes.items() if re.fullmatch(g.stack, p))
     if re.fullmatch(g.stack, path):
         above = np.arange(layers, 0, -1)
-        return (decay**above).astype(np.float32).reshape(-1, *[1] * (len(shapes[path]) - 1))
+        return (decay**above).reshape(-1, *[1] * (len(shapes[path]) - 1))
     if re.fullmatch(g.embeddings, path):
         return decay ** (layers + 1)
     return decay if re.fullmatch(g.last, path) else 1.0
