@@ -26,7 +26,7 @@ def check_targets(case: Case) -> Ratios:
     }
     with tempfile.TemporaryDirectory() as folder:
         for split, annotated in inputs["annotations"].items():
-            _write(Path(folder), split, annotated)
+            write_questions(Path(folder), split, annotated)
         count = {"answer_count": inputs["min_count"], "answer_split": "train+val"}
         config = DataConfig(source="vqa_v2", path=folder, **count)
         answers = build_answers(config, folder, lambda split: build_source(config, split))
@@ -78,8 +78,9 @@ def check_tables(case: Case) -> Ratios:
     }
 
 
-def _write(folder: Path, split: str, annotated: list[dict]) -> None:
-    asked = [{"question": "what is it?", **answered} for answered in annotated]
+def write_questions(folder: Path, split: str, annotated: list[dict], asked=None) -> None:
+    """The authors' files of a split; questions are made up where they are not given."""
+    asked = asked or [{"question": "what is it?", **answered} for answered in annotated]
     contents = {
         f"v2_OpenEnded_mscoco_{split}2014_questions.json": {"questions": asked},
         f"v2_mscoco_{split}2014_annotations.json": {"annotations": annotated},
