@@ -7,6 +7,7 @@ no ratio exceeds 1. Models are built from each case's own official config.
 from golden_checks import (
     beit2,
     beit3_metrics,
+    beit3_tokenizer,
     coca_evaluation,
     coca_generation,
     coca_losses,
@@ -23,7 +24,7 @@ from golden_checks import (
 )
 
 MODULES = {
-    "beit3": (beit2, beit3_metrics),
+    "beit3": (beit2, beit3_metrics, beit3_tokenizer),
     "coca": (coca_evaluation, coca_generation, coca_losses, coca_models, coca_training),
     "metrics": (metrics,),
     "vlmo": (
@@ -45,8 +46,6 @@ CHECKS = {
 
 _BEIT3 = (  # one a line: each goes when its check comes
     "b2_segmentation",
-    "b2_tokens",
-    "b2_vqkd_forward",
     "b3_captioning",
     "b3_captioning_decode",
     "b3_forward",
