@@ -8,6 +8,7 @@ from vlx.errors import UserError
 from vlx.evaluate.answering import statements, vqa
 from vlx.evaluate.captioning import captioning
 from vlx.evaluate.classification import classification
+from vlx.evaluate.codes import codes
 from vlx.evaluate.context import Context
 from vlx.evaluate.encode import Encoder
 from vlx.evaluate.likelihood import likelihood
@@ -24,6 +25,7 @@ __all__ = ["EVALUATORS", "build_evaluators"]
 EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
     "captioning": captioning,
     "classification": classification,
+    "codes": codes,
     "losses": losses,
     "likelihood": likelihood,
     "retrieval": retrieval,

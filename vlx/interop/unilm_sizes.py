@@ -58,3 +58,8 @@ def check_expressible(c: MultiwayConfig) -> None:
             f"unilm has no counterpart of this model: encoder.epsilon={c.epsilon} is always "
             f"{MultiwayConfig.epsilon} there."
         )
+    if "k" in c.biases:
+        raise UserError(
+            f"unilm has no counterpart of this model: encoder.biases={c.biases!r} has the key's, "
+            "which has none there."
+        )

@@ -29,8 +29,8 @@ class Quantized:
 def nearest(z: Array, codes: Array) -> Array:
     """The first of the nearest codes: [..., E], [V, E] -> int32 [...]."""
     products = jnp.einsum("...E,VE->...V", z, codes, precision="highest")
-    distance = jnp.sum(jnp.square(codes), axis=1) - 2 * products
-    return jnp.argmin(distance, axis=-1).astype(jnp.int32)
+    lengths = jnp.sum(jnp.square(z), axis=-1, keepdims=True) + jnp.sum(jnp.square(codes), axis=1)
+    return jnp.argmin(lengths - 2 * products, axis=-1).astype(jnp.int32)
 
 
 def quantize(z: Array, codes: Array) -> Quantized:

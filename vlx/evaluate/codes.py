@@ -1,0 +1,44 @@
+"""How many of its codes a visual tokenizer uses."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vlx.errors import UserError
+from vlx.evaluate.context import Context
+from vlx.evaluate.measured import Metrics
+from vlx.layers.pixels import normalise
+from vlx.models.capabilities import can
+from vlx.parallel.mesh import place_rows, replicated
+
+
+def codes(context: Context, params: Any) -> Metrics:
+    """Of all codes the share that some patch of the split has, and their perplexity.
+
+    The perplexity is of the codes' distribution over all patches: that of so many codes in equal
+    use. Both are bounded by the number of patches.
+    """
+    setup, task = context.setup, context.setup.task
+    if not can(task.model, "tokens"):
+        raise UserError(
+            f"The evaluator 'codes' is for visual tokenizers, and {type(task.model).__name__} is "
+            "none; take it out of evaluate.names."
+        )
+    number = task.config.codes
+
+    def count(params, image, weight):
+        pixels = normalise(image, task.pixels)
+        tokens = task.model.apply({"params": params}, pixels, method="tokens")
+        each = jnp.broadcast_to(weight[:, None], tokens.shape)
+        return jnp.zeros(number).at[tokens.reshape(-1)].add(each.reshape(-1))
+
+    run = jax.jit(count, out_shardings=replicated(setup.mesh))
+    total = np.zeros(number)
+    for batch in context.batches(context.source, setup.config.evaluate.examples):
+        rows = place_rows({name: batch[name] for name in ("image", "weight")}, setup.mesh)
+        total += np.asarray(run(params, rows["image"], rows["weight"]))
+    share = total / total.sum()
+    entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)))
+    return Metrics({"used": np.mean(total > 0), "perplexity": np.exp(entropy)})
