@@ -73,13 +73,13 @@ def _of_run(config):
     from vlx.constants import with_constants
     from vlx.train.checkpoint import Checkpoints
     from vlx.train.setup import Setup
-    from vlx.train.state import averaged_params
+    from vlx.train.state import averaged_params, model_params
 
     setup = with_constants(Setup(config, Path(FLAGS.workdir)))
     checkpoints = Checkpoints(setup.workdir, config.checkpoint, read_only=True)
     step = checkpoints.find(_step(FLAGS.step))
     state, _ = checkpoints.restore(step, setup.abstract_state)
-    params = averaged_params(state, setup.partition) if FLAGS.ema else state.params
+    params = averaged_params(state, setup.partition) if FLAGS.ema else model_params(state)
     return setup, params, step
 
 

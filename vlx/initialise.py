@@ -14,6 +14,7 @@ from vlx.errors import UserError
 from vlx.interop.fit import fit
 from vlx.interop.pretrained import Pretrained
 from vlx.parallel.mesh import place_whole
+from vlx.tasks import whole
 from vlx.train.checkpoint import has_checkpoint
 from vlx.train.partition import flatten, unflatten
 from vlx.train.setup import Setup
@@ -33,7 +34,7 @@ def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
         source = read(Path(path), model=model.config)
     except UserError as error:
         raise UserError(f"config.init_from: {error}") from error
-    shapes = {name: tuple(x.shape) for name, x in flatten(setup.shapes[0]).items()}
+    shapes = {name: tuple(x.shape) for name, x in flatten(whole(*setup.shapes)).items()}
     fitted = fit(shapes, model.config, source)
     if jax.process_index() == 0:
         fitted.show(f"from {path}")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax
 from flax import struct
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vlx.config import to_dict
 from vlx.layers.pixels import normalise
@@ -40,6 +41,25 @@ class Choice:
     fields: tuple[str, ...] = struct.field(pytree_node=False)  # what to gather of them
 
 
+MODEL = "model"  # of buffers: parameters of the model that change without gradients
+
+
+def whole(params: Tree, buffers: Tree) -> Tree:
+    """All parameters of the model: with those that buffers hold, such as a codebook."""
+    held = flatten_dict(buffers.get(MODEL, {}))
+    return unflatten_dict(flatten_dict(params) | held) if held else params
+
+
+def apart(params: Tree, buffers: Tree) -> tuple[Tree, Tree]:
+    """Undoes `whole`: parameters that learn by gradients, and buffers with the others."""
+    flat, held = flatten_dict(params), flatten_dict(buffers.get(MODEL, {}))
+    if not held:
+        return params, buffers
+    rest = {path: x for path, x in flat.items() if path not in held}
+    moved = unflatten_dict({path: flat[path] for path in held})
+    return unflatten_dict(rest), {**buffers, MODEL: moved}
+
+
 @struct.dataclass
 class Constant:
     """A foreign network that a run uses as it is; it is in no checkpoint and in no export."""
@@ -59,7 +79,7 @@ class LayerGroups:
     """Patterns over parameter paths, in the order of depth, for layer-wise rates and locking."""
 
     embeddings: str
-    stack: str  # parameters whose first axis counts layers
+    stack: str  # parameters whose first axis counts layers, of one stack or of lower and upper
     last: str  # shares the group of the last layer
     head: str
 
@@ -104,13 +124,16 @@ class Task:
         return replace(self, config=replace(self.config, compute=replace(compute, remat="none")))
 
     def init(self, rng: Array) -> tuple[Tree, Tree]:
-        """Parameters and buffers."""
+        """Parameters and buffers; what of the latter are the model's parameters is under MODEL."""
         raise NotImplementedError
 
     def prepare(
         self, params, buffers, batch: Batch, step, rng, constants: Mapping[str, Constant]
     ) -> tuple[Batch, Tree]:
-        """The batch as the losses read it, once a step for the whole batch, without gradient."""
+        """The batch as the losses read it, once a step for the whole batch, without gradient.
+
+        rng: None outside training, where nothing is drawn.
+        """
         return batch, buffers
 
     def embed(self, params, buffers, batch: Batch, step, rngs: Rngs) -> Outputs:

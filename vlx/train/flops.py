@@ -1,7 +1,7 @@
 """Matrix-product FLOPs of a traced program, and what devices can do at best."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 from jax.extend import core
@@ -30,9 +30,10 @@ def peak_flops(device: jax.Device) -> float | None:
 
 
 def count(function: Callable, *args) -> int:
-    """FLOPs of the matrix products that the results of `function` need, loops counted in full.
+    """FLOPs of the matrix products that the results of `function` need.
 
-    args: arrays or shapes. XLA's own count takes the body of a loop once.
+    args: arrays or shapes. Loops count in full, where XLA's own count takes their body once; of the
+    branches of a condition the cheapest counts.
     """
     jaxpr = jax.make_jaxpr(function)(*args).jaxpr
     needed, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
@@ -47,13 +48,18 @@ def _count(jaxpr: core.Jaxpr) -> int:
             total += _of_product(equation)
         elif name == "scan":
             times = equation.params["length"]
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                if isinstance(inner, core.ClosedJaxpr):
-                    total += times * _count(inner.jaxpr)
-                elif isinstance(inner, core.Jaxpr):
-                    total += times * _count(inner)
+        inner = [_count(x) for x in _inner(equation)]
+        # What happens on a condition is rare, such as the start of a codebook.
+        total += min(inner) if name == "cond" else times * sum(inner)
     return total
+
+
+def _inner(equation) -> Iterator[core.Jaxpr]:
+    """The programs that an equation is about: bodies of loops, branches of conditions."""
+    for value in equation.params.values():
+        for x in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(x, core.ClosedJaxpr | core.Jaxpr):
+                yield x.jaxpr if isinstance(x, core.ClosedJaxpr) else x
 
 
 def _of_product(equation) -> int:

@@ -17,11 +17,12 @@ import numpy as np
 from vlx.data import train_batches
 from vlx.errors import DONE, INTERRUPTED, UserError
 from vlx.parallel.start import any_process
+from vlx.tasks import apart
 from vlx.train import flops
 from vlx.train.checkpoint import Checkpoints
 from vlx.train.log import Logger
 from vlx.train.setup import Setup
-from vlx.train.state import TrainState, averaged_params
+from vlx.train.state import TrainState, averaged_params, model_params
 
 Evaluator = Callable[[object], Mapping[str, float]]  # params -> metrics
 
@@ -124,10 +125,10 @@ def _start(setup: Setup, checkpoints: Checkpoints, logger: Logger, initialise):
         return state, position
     state = setup.new_state()
     if initialise is not None:
-        params = initialise(state.params)
+        params, buffers = apart(initialise(model_params(state)), state.buffers)
         # Copies, for a step gives up the memory of both.
         ema = jax.tree.map(jnp.copy, setup.partition.split(params)[0]) if state.ema else {}
-        state = state.replace(params=params, ema=ema)
+        state = state.replace(params=params, buffers=buffers, ema=ema)
     return state, 0
 
 
@@ -218,7 +219,7 @@ def _check_skipped(setup, checkpoints, state, position, previous, done) -> None:
 def _evaluate(setup: Setup, evaluators, state: TrainState) -> dict[str, float]:
     """All metrics of all evaluators, `name/metric`."""
     use_ema = setup.config.evaluate.ema
-    params = averaged_params(state, setup.partition) if use_ema else state.params
+    params = averaged_params(state, setup.partition) if use_ema else model_params(state)
     return {
         f"{name}/{metric}": float(value)
         for name, evaluator in evaluators.items()

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
+from vlx.tasks import whole
 from vlx.train.partition import Flat, Partition
 
 Array = jax.Array
@@ -53,5 +54,11 @@ def create(
 
 
 def averaged_params(state: TrainState, partition: Partition) -> Any:
-    """The averaged parameters where there are any, the trained ones elsewhere."""
-    return partition.merge(state.ema, state.params) if state.ema else state.params
+    """All of the model's parameters: averaged where there are averages, as they are elsewhere."""
+    params = partition.merge(state.ema, state.params) if state.ema else state.params
+    return whole(params, state.buffers)
+
+
+def model_params(state: TrainState) -> Any:
+    """All of the model's parameters as they are."""
+    return whole(state.params, state.buffers)
