@@ -1,4 +1,4 @@
-"""BEiT's training: the codes of hidden patches, or classes.
+"""BEiT's training: the codes of hidden patches, or classes, perhaps of mixed pictures.
 
 The codes come from a visual tokenizer, which is a constant of the run: `loss.tokenizer` names its
 folder or file. It looks at `target_image`, its own view of what the model sees in part.
@@ -17,7 +17,8 @@ from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.models.beit import CONFIGS, Beit, BeitConfig, fresh_params
 from vlx.objectives.cross_entropy import cross_entropy
-from vlx.objectives.matching import matching
+from vlx.objectives.mixing import Mixing
+from vlx.tasks.classes import class_term, mixed
 from vlx.tasks.task import LayerGroups, Outputs, Task
 
 Array = jax.Array
@@ -30,9 +31,10 @@ NO_DECAY = (r".*(bias|scale)", r"image/(class_token|positions)")
 class BeitLoss:
     """Which of the two it is."""
 
-    codes: float = 0.0
+    codes: float = 0.0  # the same for each of the predictions that a model makes of them
     classes: float = 0.0
     label_smoothing: float = 0.0  # of classes
+    mixing: Mixing = Mixing()  # of classes: what training does to pictures and labels
     tokenizer: str = ""  # codes: a trained visual tokenizer, any folder or file that vlx reads
 
     def __post_init__(self):
@@ -57,9 +59,9 @@ class BeitTask(Task):
     layer_groups: ClassVar[dict[str, LayerGroups]] = {
         "image": LayerGroups(
             embeddings=r"image/.*",
-            stack=r"encoder/lower/layers/.*",
+            stack=r"encoder/(lower|upper)/layers/.*",
             last=r"(?!)",  # what comes after the layers shares the head's rate
-            head=r"(class_norm|norm|class_head|code_head|relative)/.*",
+            head=r"(class_norm|norm|class_head|code_head|relative|aggregation.*?)/.*",
         ),
     }
 
@@ -74,7 +76,10 @@ class BeitTask(Task):
 
     @property
     def weights(self) -> dict[str, float]:
-        return {"codes": self.loss.codes} if self.loss.codes else {"classes": self.loss.classes}
+        if self.loss.classes:
+            return {"classes": self.loss.classes}
+        extra = ("aggregated_codes",) if self.config.aggregation.layers else ()
+        return dict.fromkeys(("codes", *extra), self.loss.codes)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -110,7 +115,10 @@ class BeitTask(Task):
         return fresh_params(self.model, rng), {}
 
     def prepare(self, params, buffers, batch, step, rng, constants):
-        if not self.loss.codes or "codes" in batch:
+        if self.loss.classes:
+            how = self.loss.mixing, self.pixels, self.config.classes, self.loss.label_smoothing
+            return mixed(batch, rng, *how), buffers
+        if "codes" in batch:
             return batch, buffers
         codes = constants["tokenizer"]("tokens", batch["target_image"])
         if codes.shape[1] != batch["patch_mask"].shape[1]:
@@ -126,11 +134,11 @@ class BeitTask(Task):
             image = normalise(batch["image"], self.pixels)
             return self.model.apply({"params": params}, image, *arguments, method=method, rngs=rngs)
 
-        weight = batch["weight"]
         if self.loss.classes:
-            logits, smoothing = apply("classify"), self.loss.label_smoothing
-            terms = {"classes": matching(logits, batch["label"], weight, smoothing)}
-            return Outputs(terms=terms)
-        counted = batch["patch_mask"] * weight[:, None]
-        losses = cross_entropy(apply("code_logits", batch["patch_mask"]), batch["codes"])
-        return Outputs(terms={"codes": (jnp.sum(losses * counted), jnp.sum(counted))})
+            term = class_term(apply("classify"), batch, self.loss.label_smoothing)
+            return Outputs(terms={"classes": term})
+        counted = batch["patch_mask"] * batch["weight"][:, None]
+        logits = apply("all_code_logits", batch["patch_mask"])
+        losses = {name: cross_entropy(x, batch["codes"]) for name, x in logits.items()}
+        count = jnp.sum(counted)
+        return Outputs(terms={name: (jnp.sum(x * counted), count) for name, x in losses.items()})

@@ -181,13 +181,20 @@ def rate_scales(
 
 def _layer_scale(path: str, shapes, g: LayerGroups, decay: float):
     """decay^(groups above): 0 for the head, 1 for the last layer, layers + 1 for embeddings."""
-    layers = next(shape[0] for p, shape in shapes.items() if re.fullmatch(g.stack, p))
+    of_stack = {_stack(p): shapes[p][0] for p in sorted(shapes) if re.fullmatch(g.stack, p)}
+    layers = sum(of_stack.values())
     if re.fullmatch(g.stack, path):
-        above = np.arange(layers, 0, -1)
+        below = sum(n for name, n in of_stack.items() if name < _stack(path))
+        above = layers - below - np.arange(of_stack[_stack(path)])
         return (decay**above).reshape(-1, *[1] * (len(shapes[path]) - 1))
     if re.fullmatch(g.embeddings, path):
         return decay ** (layers + 1)
     return decay if re.fullmatch(g.last, path) else 1.0
+
+
+def _stack(path: str) -> str:
+    """What owns the layers: an encoder, or its part `lower` or `upper`."""
+    return path.partition("/layers/")[0]
 
 
 def apply(
