@@ -7,17 +7,22 @@ from typing import Any
 from vlx.interop import (
     clip,
     dall_e,
+    dino,
     open_clip_coca,
     open_clip_files,
     open_clip_state,
     unilm_beit,
+    unilm_beit2,
+    unilm_beit2_vqkd,
+    unilm_beit3,
+    unilm_beit3_config,
     unilm_files,
     unilm_vlmo,
     unilm_vlmo_config,
 )
 from vlx.interop.description import ConfigFile, Description
 from vlx.interop.table import Rule
-from vlx.models import beit, dvae, vlmo
+from vlx.models import beit, beit3, dvae, vlmo
 
 __all__ = ["FORMATS", "Format"]
 
@@ -86,6 +91,38 @@ FORMATS = {
         describe=unilm_vlmo_config.describe,
         **_UNILM,
     ),
+    "unilm_beit3": Format(
+        about="BEiT-3 of unilm, of any stage",
+        model="beit3",
+        presets=beit3.CONFIGS,
+        weights_file="model.safetensors",
+        knows=unilm_beit3_config.knows,
+        default=unilm_beit3_config.default,
+        table=lambda config, names: unilm_beit3.table(config, unilm_beit3_config.prefix_of(names)),
+        clean=unilm_beit3_config.clean,
+        describe=unilm_beit3_config.describe,
+    ),
+    "dino": Format(  # whose names are among BEiT's, so it is asked first
+        about="the Vision Transformers of DINO",
+        model="beit",
+        presets=dino.PRESETS,
+        knows=dino.knows,
+        table=lambda config, names: dino.table(config),
+        clean=_as_it_is,
+        describe=dino.describe,
+        **_UNILM,
+    ),
+    "unilm_beit2": Format(
+        about="BEiT v2 of unilm, self-supervised or with classes",
+        model="beit",
+        presets=unilm_beit2.PRESETS,
+        knows=unilm_beit2.knows,
+        table=lambda config, names: unilm_beit.table(config),
+        clean=_as_it_is,
+        config_file=unilm_files.config_file(unilm_beit2.read_config, unilm_beit.write_config),
+        describe=unilm_beit2.describe,
+        **_UNILM,
+    ),
     "unilm_beit": Format(
         about="BEiT of unilm, self-supervised or with classes",
         model="beit",
@@ -95,6 +132,19 @@ FORMATS = {
         clean=_as_it_is,
         config_file=unilm_files.config_file(unilm_beit.read_config, unilm_beit.write_config),
         describe=unilm_beit.describe,
+        **_UNILM,
+    ),
+    "unilm_beit2_vqkd": Format(
+        about="VQ-KD of unilm, BEiT v2's visual tokenizer",
+        model="vqkd",
+        presets=unilm_beit2_vqkd.PRESETS,
+        knows=lambda names: unilm_beit2_vqkd.CODEBOOK in names,
+        table=lambda config, names: unilm_beit2_vqkd.table(config),
+        clean=unilm_beit2_vqkd.clean,
+        config_file=unilm_files.config_file(
+            unilm_beit2_vqkd.read_config, unilm_beit2_vqkd.write_config
+        ),
+        describe=unilm_beit2_vqkd.describe,
         **_UNILM,
     ),
     "dall_e": Format(

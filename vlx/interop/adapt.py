@@ -41,7 +41,7 @@ def _grid(antialias: bool) -> Rule:
 
     def rule(table, wanted, new, old):
         new, old = (getattr(c, "vision", c) for c in (new, old))
-        extra, old_extra = (int(getattr(c, "class_token", True)) for c in (new, old))
+        extra, old_extra = (_rows_before_patches(c) for c in (new, old))
         if extra != old_extra:
             return None
         if table.shape == wanted and new.grid == old.grid:  # 2 x 6 patches are not 3 x 4
@@ -51,6 +51,12 @@ def _grid(antialias: bool) -> Rule:
         return resize_grid(table, new.grid, extra, grid, antialias)
 
     return rule
+
+
+def _rows_before_patches(c: Any) -> int:
+    """Of a table of positions: of a class token, and reserved ones."""
+    reserved = getattr(getattr(c, "image_tokens", None), "reserved", 0)
+    return int(getattr(c, "class_token", True)) + reserved
 
 
 def _length(table, wanted, new, old):
@@ -88,6 +94,7 @@ _UNILM = {"image/positions": _grid(antialias=False), RELATIVE: _relative}
 # The new model's name -> path -> how its table follows from one of another size.
 RULES: dict[str, dict[str, Rule]] = {
     "beit": {**_UNILM, SHARED: _relative},
+    "beit3": {**_UNILM, "text/positions/embedding": _first_rows},
     "clip": _OPEN_CLIP,
     "coca": _OPEN_CLIP,
     "vlmo": {**_UNILM, "text/positions/embedding": _first_rows, "types/embedding": _kinds},

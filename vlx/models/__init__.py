@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from vlx.config import build, nearest
 from vlx.errors import UserError
-from vlx.models import beit, clip, coca, dvae, vlmo, vqkd
+from vlx.models import beit, beit3, clip, coca, dvae, vlmo, vqkd
 
 
 class Kind(NamedTuple):
@@ -23,6 +23,7 @@ class Kind(NamedTuple):
 
 MODELS = {
     "beit": Kind(beit.BeitConfig, beit.Beit, beit.CONFIGS),
+    "beit3": Kind(beit3.Beit3Config, beit3.Beit3, beit3.CONFIGS),
     "clip": Kind(clip.ClipConfig, clip.Clip, clip.CONFIGS),
     "coca": Kind(coca.CocaConfig, coca.Coca, coca.CONFIGS),
     "dvae": Kind(dvae.DvaeConfig, dvae.Dvae, dvae.CONFIGS),

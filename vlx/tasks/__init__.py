@@ -5,8 +5,18 @@ from typing import Any
 
 from vlx.config import nearest
 from vlx.errors import UserError
-from vlx.tasks import beit, coca, dvae, vlmo
-from vlx.tasks.task import Batch, Choice, Constant, LayerGroups, Outputs, Task, Terms
+from vlx.tasks import beit, beit3, coca, dvae, vlmo, vqkd
+from vlx.tasks.task import (
+    Batch,
+    Choice,
+    Constant,
+    LayerGroups,
+    Outputs,
+    Task,
+    Terms,
+    apart,
+    whole,
+)
 
 __all__ = [
     "TASKS",
@@ -17,14 +27,18 @@ __all__ = [
     "Outputs",
     "Task",
     "Terms",
+    "apart",
     "build_task",
+    "whole",
 ]
 
 TASKS = {
     "beit": beit.BeitTask,
+    "beit3": beit3.Beit3Task,
     "coca": coca.CocaTask,
     "dvae": dvae.DvaeTask,
     "vlmo": vlmo.VlmoTask,
+    "vqkd": vqkd.VqkdTask,
 }
 
 

@@ -1,0 +1,382 @@
+"""BEiT-3: images as a foreign language, one Multiway Transformer for images, texts and pairs.
+
+Paper: "Image as a Foreign Language: BEiT Pretraining for All Vision and Vision-Language Tasks",
+arXiv 2208.10442. The released base and large models give every kind of token weights of its own in
+all layers; the giant model of the paper shares attention, and has experts for pairs in its last
+three layers. A pair is the image first, then the text.
+
+Letters: B batch, T text length, I image tokens, P patches, L tokens, D width, V vocabulary.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vlx.layers import initializers as init
+from vlx.layers.attention import unit
+from vlx.layers.cache import CACHE, Slots
+from vlx.layers.embeddings import Tokens
+from vlx.layers.heads import Classifier, Logits
+from vlx.layers.images import ImageTokens, ImageTokensConfig
+from vlx.layers.multiway import Multiway, MultiwayConfig
+from vlx.layers.norm import Norm
+from vlx.layers.parts import Apart, Parts
+from vlx.layers.stack import Compute
+
+Array = jax.Array
+
+HEADS = ("contrastive", "words", "codes", "captions", "classes", "answers", "truth")
+NORM_OF_THEIR_OWN = ("classes", "answers")  # heads after an encoder without a last norm
+PAD = 1  # XLM-RoBERTa's
+RESERVED = 2  # rows of both tables of positions that nothing reads
+
+
+@dataclass(frozen=True)
+class Beit3Config:
+    encoder: MultiwayConfig
+    image_size: tuple[int, int] = (224, 224)  # height, width
+    patch: int = 16
+    vocabulary: int = 64010
+    text_length: int = 1022  # of the longest text
+    heads: tuple[str, ...] = ("words", "codes")
+    codes: int = 8192  # of the visual tokenizer
+    classes: int = 1000
+    answers: int = 3129
+    mask: int = 64001  # the word that captions are written in place of
+    final_norm: bool | None = None  # by default all have it but NORM_OF_THEIR_OWN
+    logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
+    sub_norm_scale: bool = True  # fresh kernels after inner norms are larger, arXiv 2210.06423
+    compute: Compute = Compute()
+
+    def __post_init__(self):
+        unknown = set(self.heads) - set(HEADS)
+        if unknown:
+            raise ValueError(f"heads: {sorted(unknown)} unknown; choose from {', '.join(HEADS)}.")
+        if self.final_norm is None:
+            own = set(self.heads) & set(NORM_OF_THEIR_OWN)
+            object.__setattr__(self, "final_norm", not own)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
+
+    @property
+    def embedding(self) -> int:
+        """Numbers of the vectors that images and texts are compared by."""
+        return self.encoder.width
+
+    @property
+    def image_tokens(self) -> ImageTokensConfig:
+        return ImageTokensConfig(
+            self.image_size,
+            self.patch,
+            self.encoder.width,
+            positions=True,
+            reserved=RESERVED,
+            mask_token=True,
+            deviation=0.0,
+            position_deviation=1.0,
+        )
+
+
+class Beit3(nn.Module):
+    """Capabilities: encode_image, encode_text, features, classify, encode_pair, answer, words,
+    code_logits; init_cache, decode_step, rank.
+
+    Images are normalised floats [B, height, width, 3], texts int32 [B, T]; `mask`, bool [B, T], says
+    which of their tokens may be read, by default all that are not padding.
+    """
+
+    config: Beit3Config
+
+    def setup(self):
+        c, dtype = self.config, self.config.compute.dtype
+        e, width = c.encoder, c.encoder.width
+        self.image = ImageTokens(c.image_tokens, dtype)
+        self.text = TextTokens(c, dtype)
+        self.encoder = Multiway(e, c.compute)
+        norm = partial(Norm, e.epsilon, dtype)
+        if c.final_norm:
+            self.norm = Apart(norm) if e.apart else norm()
+        kernel = {"kernel_init": e.kernel_init, "dtype": dtype}
+        small = init.cut_normal(0.001 * e.deviation)  # the official code shrinks what it has drawn
+        if "contrastive" in c.heads:
+            self.image_projection = nn.Dense(width, use_bias=False, **kernel)
+            self.text_projection = nn.Dense(width, use_bias=False, **kernel)
+            self.logit_scale = self.param("logit_scale", init.constant(c.logit_scale), ())
+        if {"words", "captions"} & set(c.heads):
+            self.word_head = Logits(c.vocabulary, **kernel)
+        if "codes" in c.heads:
+            self.code_head = nn.Dense(c.codes, **kernel)
+        if "classes" in c.heads:
+            self.class_norm = norm()
+            self.class_head = nn.Dense(c.classes, kernel_init=small, dtype=dtype)
+        if "answers" in c.heads:
+            self.pooler_norm = norm()
+            self.pooler = nn.Dense(width, **kernel)
+            self.answer_head = Classifier(c.answers, 2 * width, **kernel)
+        if "truth" in c.heads:
+            self.truth_norm = norm()
+            self.truth_head = Classifier(2, 2 * width, kernel_init=small, dtype=dtype)
+
+    def __call__(self, image: Array, text: Array) -> None:
+        """Runs every part once, for `init`; what a model is asked for are the other methods."""
+        c = self.config
+        tokens = self._encode(image, text)
+        self._encode(image), self._encode(text=text)
+        if "contrastive" in c.heads:
+            self.encode_image(image), self.encode_text(text)
+        if {"words", "captions"} & set(c.heads):
+            self.word_head(tokens)
+        if "codes" in c.heads:
+            self.code_head(tokens)
+        if "classes" in c.heads:
+            self.classify(image)
+        if "answers" in c.heads:
+            self.answer(image, text)
+        if "truth" in c.heads:
+            self.answer(image, text, image)
+
+    def encode_image(self, image: Array) -> Array:
+        """Unit vectors [B, D], float32."""
+        return unit(self.image_projection(self._encode(image)[:, 0]))
+
+    def encode_text(self, text: Array, mask: Array | None = None) -> Array:
+        """Unit vectors [B, D], float32."""
+        return unit(self.text_projection(self._encode(text=text, mask=mask)[:, 0]))
+
+    def scale(self) -> Array:
+        """What turns cosines into logits."""
+        return jnp.exp(self.logit_scale)
+
+    def features(self, image: Array) -> Array:
+        """The mean of an image's patches, after a norm: [B, D]."""
+        x = jnp.mean(self._encode(image)[:, 1:], axis=1)
+        return self.class_norm(x) if "classes" in self.config.heads else x
+
+    def classify(self, image: Array) -> Array:
+        """Logits of classes: [B, C]."""
+        return self.class_head(self.features(image))
+
+    def encode_pair(
+        self, image: Array, text: Array, mask: Array | None = None
+    ) -> tuple[Array, Array]:
+        """A vector and the tokens of image and text together: [B, D], [B, I + T, D]."""
+        tokens = self._encode(image, text, mask)
+        return tokens[:, 0], tokens
+
+    def answer(
+        self,
+        image: Array,
+        text: Array,
+        second_image: Array | None = None,
+        mask: Array | None = None,
+    ) -> Array:
+        """Logits of the answers to a question [B, A], or of false and true of a statement about two
+        images [B, 2].
+        """
+        if second_image is None:
+            vector, _ = self.encode_pair(image, text, mask)
+            return self.answer_head(jnp.tanh(self.pooler(self.pooler_norm(vector))))
+        first = self.config.image_tokens.patches + 1  # of the text
+        batch = len(text)
+
+        def twice(one, other):  # row by row, so that rows stay on their devices
+            return jnp.stack([one, other], axis=1).reshape(2 * batch, *one.shape[1:])
+
+        mask = None if mask is None else twice(mask, mask)
+        _, tokens = self.encode_pair(twice(image, second_image), twice(text, text), mask)
+        both = jnp.stack([tokens[:, 0], tokens[:, first]], axis=1)
+        return self.truth_head(self.truth_norm(both.reshape(batch, -1)))
+
+    def words(self, image: Array | None, text: Array, mask: Array | None = None) -> Array:
+        """Logits of the word at every place: [B, T, V]; of texts alone without an image."""
+        tokens = self._encode(image, text, mask)
+        return self.word_head(tokens[:, -text.shape[1] :])
+
+    def code_logits(self, image: Array, hidden: Array | None = None) -> Array:
+        """What each patch looks like, also where it is hidden: bool [B, P] -> [B, P, codes]."""
+        return self.code_head(self._encode(image, hidden=hidden)[:, 1:])
+
+    def pair_logits(
+        self, image: Array, hidden: Array, text: Array, mask: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Of pairs of which both sides have gaps: codes [B, P, codes] and words [B, T, V]."""
+        tokens = self._encode(image, text, mask, hidden)
+        first = tokens.shape[1] - text.shape[1]
+        return self.code_head(tokens[:, 1:first]), self.word_head(tokens[:, first:])
+
+    def caption_logits(self, image: Array, text: Array, mask: Array | None = None) -> Array:
+        """Logits of the word at each place, from the image and no later words: [B, T, V]."""
+        length, first = text.shape[1], self.config.image_tokens.patches + 1
+        place = np.arange(first + length)
+        allowed = (place < first) | (place[:, None] >= np.maximum(place, first))
+        tokens = self._encode(image, text, mask, allowed=allowed)
+        return self.word_head(tokens[:, first:])
+
+    def init_cache(self, image: Array, length: int, copies: int = 1) -> None:
+        """Reads images into the collection `cache`.
+
+        It is ready for `copies` texts of each, one after another, of at most `length` tokens.
+        """
+        x = jnp.repeat(self.image(image), copies, axis=0)
+        first = x.shape[1]
+        mask = jnp.arange(first + 2 * length) < first
+        slots = Slots(jnp.asarray(0), len(mask), causal=False)
+        self.encoder(x, (("image", first),), mask=mask[None, None, None], slots=slots)
+        self.put_variable(CACHE, "filled", jnp.asarray(0))
+
+    def decode_step(self, text: Array, keep: int | None = None) -> Array:
+        """Logits of what follows each of the next tokens: int32 [B, n] -> [B, n, V], float32.
+
+        Each prediction is read where a mask stands in the next word's place; masks do not see each
+        other. Only the first `keep` of the tokens (all by default) count as written.
+        """
+        count, first = text.shape[1], self.config.image_tokens.patches + 1
+        filled = self.get_variable(CACHE, "filled")
+        place = jnp.arange(count)
+        x = jnp.concatenate([text, jnp.full_like(text, self.config.mask)], axis=1)
+        x = self.text(x, filled + jnp.concatenate([place, place + 1]))
+        slots = Slots(first + filled, self._slots(), causal=False)
+        slot = jnp.arange(slots.length)
+        word = slot < slots.first + 1 + jnp.tile(place, 2)[:, None]
+        own = slot == slots.first + count + place[:, None]
+        mask = word | jnp.concatenate([jnp.zeros_like(own), own])
+        tokens = self._last(
+            self.encoder(x, (parts := (("text", 2 * count),)), mask=mask[None, None], slots=slots),
+            parts,
+        )
+        self.put_variable(CACHE, "filled", filled + (count if keep is None else keep))
+        return self.word_head(tokens[:, count:]).astype(jnp.float32)
+
+    def rank(self, image: Array, text: Array) -> Array:
+        """Log-likelihood of texts int32 [B, T], each after its first token: float32 [B]."""
+        self.init_cache(image, text.shape[1])
+        share = jax.nn.log_softmax(self.decode_step(text[:, :-1]))
+        after = text[:, 1:]
+        chosen = jnp.take_along_axis(share, after[..., None], axis=-1)[..., 0]
+        return jnp.sum(chosen, axis=1, where=after != PAD)
+
+    def _slots(self) -> int:
+        """Of the cache: image tokens, words, and a mask for each word."""
+        stack = "upper" if self.config.encoder.pair_layers else "lower"
+        keys = getattr(self.encoder, stack).variables[CACHE]["layers"]["attention"]["past_key"]
+        return keys.shape[-3]
+
+    def _encode(
+        self,
+        image: Array | None = None,
+        text: Array | None = None,
+        mask: Array | None = None,
+        hidden: Array | None = None,
+        allowed: np.ndarray | None = None,
+    ) -> Array:
+        """The tokens of an image, a text, or both after the last layer: [B, L, D].
+
+        hidden: bool [B, P], patches that are masked; allowed: bool [L, L], what reads what.
+        """
+        kinds, seen = {}, []
+        if image is not None:
+            kinds["image"] = self.image(image, hidden)
+            seen.append(jnp.ones(kinds["image"].shape[:2], bool))
+        if text is not None:
+            seen.append(text != PAD if mask is None else mask)
+            kinds["text"] = self.text(text) * seen[-1][..., None]
+        parts = tuple((kind, x.shape[1]) for kind, x in kinds.items())
+        x = jnp.concatenate(list(kinds.values()), axis=1)
+        seen = None if text is None else jnp.concatenate(seen, axis=1)[:, None, None]
+        seen = seen if allowed is None else seen & allowed
+        return self._last(self.encoder(x, parts, together=len(parts) > 1, mask=seen), parts)
+
+    def _last(self, x: Array, parts: Parts) -> Array:
+        """x after the last norm, where there is one."""
+        c = self.config
+        if not c.final_norm:
+            return x
+        return self.norm(x, parts) if c.encoder.apart else self.norm(x)
+
+
+class TextTokens(nn.Module):
+    """Words with learned positions: int32 [B, T] -> [B, T, D]."""
+
+    config: Beit3Config
+    dtype: str
+
+    @nn.compact
+    def __call__(self, text: Array, place: Array | None = None) -> Array:
+        """place: int32 [T], of each token in its text, by default 0, 1, ..."""
+        c, length = self.config, text.shape[1]
+        if place is None and length > c.text_length:
+            raise ValueError(f"text of {length} tokens, the model takes {c.text_length}.")
+        place = jnp.arange(length) if place is None else place
+        table = partial(Tokens, width=c.encoder.width, dtype=self.dtype)
+        x = table(c.vocabulary, deviation=c.encoder.width**-0.5, name="tokens")(text)
+        rows = c.text_length + RESERVED
+        return x + table(rows, deviation=1.0, name="positions")(place[None] + RESERVED)
+
+
+def fresh_params(model: Beit3, rng: Array) -> dict:
+    """Initial parameters: with `sub_norm_scale`, what writes to the residual starts larger."""
+    c = model.config
+    image, text = jnp.zeros((1, *c.image_size, 3)), jnp.zeros((1, 1), jnp.int32)
+    params = flatten_dict(model.init(rng, image, text)["params"], sep="/")
+    if c.sub_norm_scale:
+        factor = np.sqrt(np.log(2 * c.encoder.layers))
+        grown = ("value", "out", "up", "down")
+        params = {
+            path: x * factor
+            if path.startswith("encoder/") and set(path.split("/")) & set(grown)
+            else x
+            for path, x in params.items()
+        }
+    return unflatten_dict(params, sep="/")
+
+
+def _released(layers: int, width: int, heads: int, **options) -> Beit3Config:
+    """Nothing is shared but attention itself."""
+    encoder = MultiwayConfig(
+        width,
+        layers,
+        heads,
+        4 * width,
+        experts=("image", "text"),
+        apart=True,
+        inner_norm=True,
+        epsilon=1e-5,
+        biases="qkv",
+        drop_together=True,
+        truncated=True,
+    )
+    return Beit3Config(encoder, **options)
+
+
+def _paper(config: Beit3Config, **changes) -> Beit3Config:
+    """Shared attention, and experts for pairs in the last three layers."""
+    shared = replace(config.encoder, apart=False, pair_layers=3, **changes)
+    return replace(config, encoder=shared)
+
+
+_TINY = _released(4, 96, 4, image_size=(48, 48), patch=8, vocabulary=512, text_length=32)
+_BASE, _LARGE = _released(12, 768, 12), _released(24, 1024, 16)
+
+CONFIGS = {
+    "tiny": replace(
+        _TINY,
+        encoder=replace(_TINY.encoder, hidden=288, deviation=0.15),
+        codes=64,
+        classes=64,
+        answers=64,
+        mask=4,
+    ),
+    "base": _BASE,
+    "large": _LARGE,
+    "base_paper": _paper(_BASE),
+    "large_paper": _paper(_LARGE),
+    "giant": _paper(_released(40, 1408, 16, patch=14), hidden=6144),
+}
