@@ -25,7 +25,7 @@ class Slots:
 
     first: Array  # int32 scalar: the slot of the call's first token
     length: int = struct.field(pytree_node=False)  # L
-    causal: bool = struct.field(pytree_node=False, default=True)  # else a mask alone says what is read
+    causal: bool = struct.field(pytree_node=False, default=True)  # else masks alone rule
 
     def visible(self, tokens: int) -> Array:
         """Which slots each of the call's tokens may read, itself included: bool [tokens, L]."""

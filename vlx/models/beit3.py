@@ -89,8 +89,8 @@ class Beit3(nn.Module):
     """Capabilities: encode_image, encode_text, features, classify, encode_pair, answer, words,
     code_logits; init_cache, decode_step, rank.
 
-    Images are normalised floats [B, height, width, 3], texts int32 [B, T]; `mask`, bool [B, T], says
-    which of their tokens may be read, by default all that are not padding.
+    Images are normalised floats [B, height, width, 3], texts int32 [B, T]; `mask`, bool [B, T],
+    says which of their tokens may be read, by default all that are not padding.
     """
 
     config: Beit3Config
