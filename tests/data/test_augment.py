@@ -94,3 +94,10 @@ def test_pixelbert_of_the_published_size():
     """480 x 640 on 384: 384 x 512; a panorama is limited to int(1333 / 800 * 384) = 639."""
     assert evaluation_resize(picture(1, 480, 640), 384, "pixelbert").shape == (384, 512, 3)
     assert evaluation_resize(picture(1, 100, 1000), 384, "pixelbert").shape == (64, 608, 3)
+
+
+def test_a_part_of_the_covered_side_is_the_middle_of_a_larger_resize():
+    image = picture(3, 40, 56)
+    whole = evaluation_resize(image, 32)  # 32 x 44, of which 32 are seen
+    np.testing.assert_array_equal(evaluation_resize(image, 32, part=1.0), whole)
+    np.testing.assert_array_equal(evaluation_resize(image, 28, part=28 / 32), whole[2:-2, 2:-2])

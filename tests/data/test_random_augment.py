@@ -11,11 +11,12 @@ from PIL import Image
 from vlx.data import DataConfig
 from vlx.data.augment import crop_and_resize, draw_box
 from vlx.data.operations import OPERATIONS
-from vlx.data.picture_operations import PICTURE_OPERATIONS
+from vlx.data.picture_operations import INCREASING_OPERATIONS, PICTURE_OPERATIONS
 from vlx.data.random_augment import (
     AUGMENTATIONS,
     POOL,
     apply,
+    draw_increasing_augment,
     draw_jitter,
     draw_picture_augment,
     draw_random_augment,
@@ -163,8 +164,71 @@ def test_augmentation_leaves_the_second_view_alone():
         ({"augment_count": -1}, r"data\.augment_count=-1 must be 0 or more"),
         ({"jitter": -0.1}, r"data\.jitter=-0\.1 must be 0 or more"),
         ({"target_size": -1}, r"data\.target_size=-1 must be 0 or more"),
+        ({"target_interpolation": "cubic"}, r"target_interpolation='cubic'.*'bicubic'"),
+        ({"eval_part": 0.0}, r"data\.eval_part=0\.0 must be above 0 and at most 1"),
+        ({"eval_part": 0.5, "resize_mode": "squash"}, r"eval_part=0\.5 is for .*'squash' here"),
     ],
 )
 def test_settings_that_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
         DataConfig(**settings)
+
+
+def test_increasing_operations_are_kept_by_half_at_levels_around_the_given_one():
+    draws = many(draw_increasing_augment, 2, 9)
+    assert within(sum(map(len, draws)), 0.5, 2 * DRAWS)
+    names = Counter(name for steps in draws for name, _ in steps)
+    assert all(within(names[x], 0.5 / 15, 2 * DRAWS) for x in INCREASING_OPERATIONS)
+    assert len(INCREASING_OPERATIONS) == 15
+    turns = np.array([value for steps in draws for name, value in steps if name == "Rotate"])
+    assert within(sum(turns > 0), 0.5, len(turns))
+    levels = np.abs(turns) / 30 * 10
+    assert levels.max() == 10  # where the normal distribution is cut
+    assert abs(np.median(levels) - 9) < 5 * 1.2533 * 0.5 / np.sqrt(len(levels))
+
+
+@pytest.mark.parametrize("name", INCREASING_OPERATIONS)
+def test_increasing_operations_do_more_at_higher_levels(name):
+    """At level 0 they are the identity, or an operation without levels."""
+    slope = np.add.outer(5 * np.arange(24), 3 * np.arange(32))
+    steps = 30 * (np.add.outer(np.arange(24) // 12, np.arange(32) // 16) % 2)
+    image = np.uint8((slope + steps)[..., None] + [0, 7, 3])
+    operation = INCREASING_OPERATIONS[name]
+    changes = [
+        np.abs(operation.apply(image, operation.amount(3 * level)).astype(int) - image).mean()
+        for level in (0, 5, 10)
+    ]
+    if name in ("AutoContrast", "Equalize", "Invert"):
+        assert len(set(changes)) == 1
+    elif name == "Posterize":  # four bits are the most that it keeps
+        assert 0 < changes[0] < changes[1] < changes[2]
+    else:
+        assert changes[0] == 0
+        assert changes[0] < changes[1] < changes[2]
+
+
+def test_increasing_operations_have_their_closed_forms():
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    apply_one = {n: x.apply for n, x in INCREASING_OPERATIONS.items()}
+    np.testing.assert_array_equal(apply_one["Invert"](image, 0), 255 - image)
+    np.testing.assert_array_equal(apply_one["Posterize"](image, 3.6), image & 128)
+    np.testing.assert_array_equal(
+        apply_one["Solarize"](image, 230.4), np.where(image < 26, image, 255 - image)
+    )
+    np.testing.assert_array_equal(
+        apply_one["SolarizeAdd"](image, 99.0), np.where(image < 128, image + 99, image)
+    )
+    moved = apply_one["TranslateX"](image, 0.25)
+    np.testing.assert_array_equal(moved[:, :12], image[:, 4:])
+    assert (moved[:, -1] == (124, 116, 104)).all()
+
+
+def test_second_views_are_resized_as_the_tokenizer_saw_pictures():
+    image, kinds = picture(2, 60, 80), ("bicubic", "lanczos")
+    views = [
+        training_views(image, 24, replace(PLAIN, target_size=24, target_interpolation=x), rng)
+        for x, rng in ((x, np.random.default_rng(1)) for x in kinds)
+    ]
+    np.testing.assert_array_equal(views[0][0], views[0][1])
+    np.testing.assert_array_equal(views[0][0], views[1][0])
+    assert (views[0][1] != views[1][1]).any()

@@ -51,20 +51,30 @@ def evaluation_resize(
     mode: str = "shortest",
     interpolation: str = "bicubic",
     fill: int = 0,
+    part: float = 1.0,
 ) -> np.ndarray:
     """The image in the wanted size without chance: uint8 [H, W, 1, 3 or 4] -> [S, S, 3].
 
-    shortest: covers the square, the rest is cut off. squash: sides change independently.
+    shortest: covers the square, the rest is cut off; with `part` below 1 it covers a square so much
+    larger (papers: 224 / 256). squash: sides change independently.
     longest: fits into the square, the rest is `fill`. pixelbert: keeps its shape, about S on the
     shorter side, so that sizes differ and batches cannot be made of it.
     Colours become RGB after the resize, which weighs them by alpha where there is alpha.
     """
     if not isinstance(size, int) and size[0] == size[1]:
         size = size[0]  # as open_clip, whose rules for rectangles round otherwise
+    if part < 1:
+        larger = int(size / part) if isinstance(size, int) else tuple(int(x / part) for x in size)
+        return _pixels(_central(_covering(_picture(image), larger, interpolation), size, fill))
     return _pixels(_MODES[mode](_picture(image), size, interpolation, fill))
 
 
 def _shortest(image: Image.Image, size: Size, interpolation: str, fill: int) -> Image.Image:
+    return _central(_covering(image, size, interpolation), size, fill)
+
+
+def _covering(image: Image.Image, size: Size, interpolation: str) -> Image.Image:
+    """The whole image as small as it still covers the size."""
     width, height = image.size
     if isinstance(size, int):
         short = min(width, height)
@@ -73,7 +83,7 @@ def _shortest(image: Image.Image, size: Size, interpolation: str, fill: int) -> 
         factor = min(height / size[0], width / size[1])
         w, h = round(width / factor), round(height / factor)
         interpolation = "bicubic"  # open_clip knows no other for rectangles
-    return _central(_resize(image, (h, w), interpolation), size, fill)
+    return _resize(image, (h, w), interpolation)
 
 
 def _squash(image: Image.Image, size: Size, interpolation: str, fill: int) -> Image.Image:

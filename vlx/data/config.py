@@ -21,7 +21,7 @@ _OWN = (  # what the parts of a mixture may say for themselves
     *("captions_from", "templates", "caption_templates", "objects"),
 )
 RESIZE_MODES = ("shortest", "squash", "longest")
-INTERPOLATIONS = ("bicubic", "bilinear")
+INTERPOLATIONS = ("bicubic", "bilinear", "lanczos")
 CLEANING = ("lower", "whitespace", "canonicalize")
 
 
@@ -57,10 +57,12 @@ class DataConfig:
     augment_level: float = 7.0  # how much of each: of 10, pixelbert of 30
     jitter: float = 0.0  # brightness, contrast and saturation change by at most this share
     target_size: int = 0  # side of the second view, for visual tokenizers; 0: none
+    target_interpolation: str = "lanczos"  # of the second view; or "bicubic", "bilinear"
     text_mask: TextMaskConfig = TextMaskConfig()  # for tasks that predict words
     patch_mask: PatchMaskConfig = PatchMaskConfig()  # for tasks that predict patches
     resize_mode: str = "shortest"  # evaluation: "shortest", "squash" or "longest"
-    interpolation: str = "bicubic"  # or "bilinear"
+    eval_part: float = 1.0  # evaluation, shortest: how much of the shorter side is seen
+    interpolation: str = "bicubic"  # or "bilinear", "lanczos"
     on_error: str = "raise"  # at a bad record or shard; "skip": counts, logs and goes on
     max_pixels: int = 100_000_000  # a larger picture is refused before it is decoded
     objects: tuple[int, int] = (1, 6)  # shapes: fewest and most objects in a picture
@@ -82,6 +84,7 @@ class DataConfig:
         check(self.on_error, ON_ERROR, "data.on_error")
         check(self.resize_mode, RESIZE_MODES, "data.resize_mode")
         check(self.interpolation, INTERPOLATIONS, "data.interpolation")
+        check(self.target_interpolation, INTERPOLATIONS, "data.target_interpolation")
         _check_range(self.crop_scale, "data.crop_scale", 1.0)
         _check_range(self.crop_ratio, "data.crop_ratio", float("inf"))
         if self.augment:
@@ -91,6 +94,13 @@ class DataConfig:
                 raise UserError(f"data.augment_level={self.augment_level} must be 0 to {most}.")
         if not 0 <= self.jitter < float("inf"):
             raise UserError(f"data.jitter={self.jitter} must be 0 or more; papers have 0.4.")
+        if not 0 < self.eval_part <= 1:
+            raise UserError(f"data.eval_part={self.eval_part} must be above 0 and at most 1.")
+        if self.eval_part < 1 and self.resize_mode != "shortest":
+            raise UserError(
+                f"data.eval_part={self.eval_part} is for data.resize_mode='shortest', which is "
+                f"{self.resize_mode!r} here."
+            )
         for name in ("workers", "threads", "prefetch", "augment_count", "target_size"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}={getattr(self, name)} must be 0 or more.")

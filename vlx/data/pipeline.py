@@ -16,7 +16,7 @@ from vlx.data.decode import decode
 from vlx.data.fields import PICTURE, TEXT, Wanted, given, other_fields, text_fields
 from vlx.data.records import Record
 from vlx.data.tokenizers import Tokenizer
-from vlx.data.views import TARGET_INTERPOLATION, training_views
+from vlx.data.views import training_views
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class EvalTransform:
             pixels = _pixels(record, "image", c)
             example["image"] = self._resized(pixels, self.size, c.interpolation)
             if c.target_size:
-                target = self._resized(pixels, c.target_size, TARGET_INTERPOLATION)
+                target = self._resized(pixels, c.target_size, c.target_interpolation)
                 example["target_image"] = target
         if "second_image" in wanted.fields:
             second = _pixels(record, "second_image", c)
@@ -91,7 +91,8 @@ class EvalTransform:
         return example | self._several(given(record, "captions")) if self.captions else example
 
     def _resized(self, pixels: np.ndarray, size: Size, interpolation: str) -> np.ndarray:
-        return evaluation_resize(pixels, size, self.config.resize_mode, interpolation)
+        c = self.config
+        return evaluation_resize(pixels, size, c.resize_mode, interpolation, part=c.eval_part)
 
     def _several(self, captions: tuple[str, ...]) -> Example:
         """Ids of the first captions; missing ones are padding alone, and have weight 0."""

@@ -1,7 +1,8 @@
 """Random operations on a picture: which are drawn, and how much of each.
 
 A policy draws names and values, `apply` does what was drawn. Policies ask a generator for nothing
-but `choice`, `random`, `uniform` and `permutation`, so NumPy's old generator replays old draws.
+but `choice`, `random`, `normal`, `uniform` and `permutation`, so NumPy's old generator replays old
+draws.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,13 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlx.data.operations import LEVELS, OPERATIONS, OVERFLOWING, Operation
-from vlx.data.picture_operations import MAGNITUDES, PICTURE_OPERATIONS, PictureOperation
+from vlx.data.picture_operations import (
+    INCREASING_OPERATIONS,
+    MAGNITUDES,
+    PICTURE_OPERATIONS,
+    PictureOperation,
+)
 
 Step = tuple[str, float] | tuple[str]  # an operation's name, and its value if it has one
 
 POOL = ("Identity", "AutoContrast", "Equalize", "Brightness", "Sharpness",
         "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")  # fmt: skip
 KEPT = 0.5  # of the operations that are drawn
+SPREAD = 0.5  # standard deviation of levels, where they are drawn
 
 
 def draw_random_augment(rng: np.random.Generator, count: int, level: float) -> list[Step]:
@@ -40,6 +47,22 @@ def draw_picture_augment(rng: np.random.Generator, count: int, magnitude: float)
         name, operation = list(PICTURE_OPERATIONS.items())[number]
         value = operation.amount(magnitude)
         steps.append((name, -value if operation.signed and rng.random() < 0.5 else value))
+    return steps
+
+
+def draw_increasing_augment(rng: np.random.Generator, count: int, level: float) -> list[Step]:
+    """`count` operations that grow with their level, each kept with probability 1/2.
+
+    The level, of 10, is drawn around the given one. It is timm's `rand-m9-mstd0.5-inc1` at level 9.
+    """
+    steps = []
+    for number in rng.choice(len(INCREASING_OPERATIONS), count):
+        name, operation = list(INCREASING_OPERATIONS.items())[number]
+        if rng.random() > KEPT:
+            continue
+        drawn = min(max(rng.normal(level, SPREAD), 0.0), LEVELS)
+        value = operation.amount(drawn * MAGNITUDES / LEVELS)
+        steps.append((name, -value if operation.signed and rng.random() > 0.5 else value))
     return steps
 
 
@@ -77,5 +100,8 @@ class Augmentation:
 AUGMENTATIONS = {
     "randaugment": Augmentation(draw_random_augment, OPERATIONS, LEVELS, whole=False),
     "randaugment_overflowing": Augmentation(draw_random_augment, OVERFLOWING, LEVELS, whole=False),
+    "randaugment_increasing": Augmentation(
+        draw_increasing_augment, INCREASING_OPERATIONS, LEVELS, whole=False
+    ),
     "pixelbert": Augmentation(draw_picture_augment, PICTURE_OPERATIONS, MAGNITUDES, whole=True),
 }

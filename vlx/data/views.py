@@ -10,8 +10,6 @@ from vlx.data.config import DataConfig
 from vlx.data.picture_operations import PICTURE_OPERATIONS
 from vlx.data.random_augment import AUGMENTATIONS, apply, draw_jitter
 
-TARGET_INTERPOLATION = "lanczos"  # of the view that a visual tokenizer reads
-
 
 def training_views(
     pixels: np.ndarray, size: Size, config: DataConfig, rng: np.random.Generator
@@ -31,7 +29,7 @@ def training_views(
         part = crop_and_resize(whole, box, size, interpolation)
         return part[:, ::-1] if mirrored else part
 
-    views = [cut(pixels, c.target_size, TARGET_INTERPOLATION)] if c.target_size else []
+    views = [cut(pixels, c.target_size, c.target_interpolation)] if c.target_size else []
     if not c.augment:
         return [cut(pixels, size, c.interpolation), *views]
     how = AUGMENTATIONS[c.augment]
