@@ -32,6 +32,7 @@ def get_config(preset: str = "base") -> ConfigDict:
     c.loss = {"classes": 1.0, "label_smoothing": 0.1}
     c.loss.mixing = {"mixup": 0.8, "cutmix": 1.0, "erase": 0.25}
     c.data = {"source": "parquet", "path": "", "flip": True, "crop_scale": (0.08, 1.0)}
+    c.data.update({"augment": "randaugment_increasing", "augment_level": 9})
     c.batch = {"size": r["batch"]}
     c.optimizer = {"name": "adamw", "lr": r["lr"], "weight_decay": 0.05, "no_decay": NO_DECAY}
     c.optimizer.layer_decay = {"all": r["layer_decay"]}

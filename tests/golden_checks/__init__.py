@@ -6,8 +6,10 @@ no ratio exceeds 1. Models are built from each case's own official config.
 
 from golden_checks import (
     beit2,
+    beit3_data,
     beit3_metrics,
     beit3_models,
+    beit3_recipes,
     beit3_tokenizer,
     coca_evaluation,
     coca_generation,
@@ -25,7 +27,14 @@ from golden_checks import (
 )
 
 MODULES = {
-    "beit3": (beit2, beit3_metrics, beit3_models, beit3_tokenizer),
+    "beit3": (
+        beit2,
+        beit3_data,
+        beit3_metrics,
+        beit3_models,
+        beit3_recipes,
+        beit3_tokenizer,
+    ),
     "coca": (coca_evaluation, coca_generation, coca_losses, coca_models, coca_training),
     "metrics": (metrics,),
     "vlmo": (
@@ -51,8 +60,6 @@ _BEIT3 = (  # one a line: each goes when its check comes
     "b3_incremental",
     "b3_layer_decay",
     "b3_mdm",
-    "b3_preprocess",
-    "b3_schedule",
     "b3_train_steps",
     "facts",
     "manifest",

@@ -17,6 +17,7 @@ from vlx.data.records import Record
 from vlx.data.tokenizers import XlmRobertaTokenizer
 from vlx.layers.pixels import normalise
 
+from golden_checks.beit3_recipes import check_constants
 from golden_checks.case import Case, Ratios, load
 from golden_checks.vlmo_answers import write_questions
 from golden_checks.vlmo_data import WARPS, exact
@@ -212,6 +213,7 @@ PARTS = {
     "b3_preprocess_items": check_items,
     "b3_preprocess_image": check_image,
     "b3_preprocess_randaug_draws": check_draws,
+    "b3_preprocess_constants": check_constants,
 }
 
 
