@@ -40,3 +40,10 @@ def test_gradient_of_a_product_costs_two_more():
 
 def test_elementwise_work_is_not_counted():
     assert count(jnp.sin, A) == 0
+
+
+def test_of_a_condition_the_cheapest_branch_counts():
+    def sometimes(a, b, x):
+        return jax.lax.cond(x > 0, lambda: a @ b, lambda: jnp.zeros((5, 3)))
+
+    assert count(sometimes, A, B, 1.0) == 0
