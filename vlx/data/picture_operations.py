@@ -1,7 +1,7 @@
 """The operations of RandAugment as Pillow does them, from a magnitude of 30 possible ones.
 
-Those of `PICTURE_OPERATIONS` warp by the nearest pixel and show black from outside; some do less the
-larger the magnitude. Those of `INCREASING_OPERATIONS` always do more; they are timm's, warp
+Those of `PICTURE_OPERATIONS` warp by the nearest pixel and show black from outside; some do less
+the larger the magnitude. Those of `INCREASING_OPERATIONS` always do more; they are timm's, warp
 bicubically and show ImageNet's mean from outside. All take and give uint8 [H, W, 3].
 """
 
