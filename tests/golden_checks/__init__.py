@@ -59,7 +59,6 @@ _BEIT3 = (  # one a line: each goes when its check comes
     "b3_captioning_decode",
     "b3_incremental",
     "b3_layer_decay",
-    "b3_mdm",
     "b3_train_steps",
     "facts",
     "manifest",

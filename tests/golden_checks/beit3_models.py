@@ -1,5 +1,7 @@
 """Checks of BEiT-3's forward passes, losses and gradients."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from vlx.interop.positions import resize_grid
 from vlx.layers.pixels import normalise
 from vlx.models.beit3 import RESERVED, Beit3
 from vlx.objectives.cross_entropy import cross_entropy
+from vlx.tasks.beit3_pretraining import MaskedLoss, MaskedTask
 
 from golden_checks.beit3_official import (
     batch_of,
@@ -188,6 +191,66 @@ def check_resize(case: Case) -> Ratios:
     return case.compare({name: resize_grid(table, new, RESERVED + 1, old, antialias=False)})
 
 
-CHECKS = {"b3_forward": check_forward, "b3_resize": check_resize} | dict.fromkeys(
-    LOSSES, check_loss
-)
+def check_masked(case: Case) -> Ratios:
+    """All four terms of one step, with codes in place of a tokenizer."""
+    c, table, params = load(case, "words", "codes")
+    inputs, task = case.group("in"), MaskedTask(c, MaskedLoss())
+    names = {
+        "image": {"image_mask": "patch_mask", "image_codes": "codes"},
+        "text": {"text_ids": "text", "masked_text_ids": "masked_text", "text_mask": "masked"},
+    }
+    names["pair"] = names["image"] | names["text"]
+    batch = {}
+    for group, official in names.items():
+        prefix = "pair_" if group == "pair" else ""
+        own = {ours: inputs[f"{prefix}{name}"].astype(np.int32) for name, ours in official.items()}
+        if group != "image":
+            own["text_mask"] = inputs[f"{prefix}text_padding"] == 0
+        if group != "text":
+            own["image"] = nhwc(inputs[f"{prefix}image"])
+        batch[group] = own | {"weight": np.ones(len(next(iter(own.values()))), np.float32)}
+    total, means, _, gradient = loss_and_gradient(task, params, batch)
+    got = {"loss": total, "loss_image": means["image_codes"], "loss_text": means["text_words"]}
+    got |= {
+        f"loss_pair_{k}": means[f"pair_{v}"] for k, v in (("image", "codes"), ("text", "words"))
+    }
+
+    @jax.jit
+    def outputs(params):
+        run = partial(task.model.apply, {"params": params})
+        image, text, pair = batch["image"], batch["text"], batch["pair"]
+        text_in, pair_in = ((x["masked_text"], x["text_mask"]) for x in (text, pair))
+        hidden = image["patch_mask"] > 0, pair["patch_mask"] > 0
+        codes, words = run(pair["image"], hidden[1], *pair_in, method="pair_logits")
+        logits = {
+            "image_logits": run(image["image"], hidden[0], method="code_logits"),
+            "text_logits": run(None, *text_in, method="words"),
+            "pair_image_logits": codes,
+            "pair_text_logits": words,
+        }
+        encoded = {
+            "image_encoded": run(image["image"], hidden=hidden[0], method="_encode"),
+            "text_encoded": run(None, *text_in, method="_encode"),
+            "pair_encoded": run(pair["image"], *pair_in, hidden[1], method="_encode"),
+        }
+        return logits, encoded
+
+    logits, encoded = outputs(params)
+    where = {
+        "image_logits": batch["image"]["patch_mask"],
+        "text_logits": batch["text"]["masked"],
+        "pair_image_logits": batch["pair"]["patch_mask"],
+        "pair_text_logits": batch["pair"]["masked"],
+    }
+    got |= encoded | {name: x[where[name] > 0] for name, x in logits.items()}
+    without = untrained(task, table, params)
+    assert without == set(case.group("param")) - set(case.group("grad"))
+    gradient = {n: x for n, x in official_names(table, gradient).items() if n not in without}
+    return case.compare(got) | case.compare_gradients(gradient) | round_trip(case, table)
+
+
+CHECKS = {
+    "b3_forward": check_forward,
+    "b3_mdm": check_masked,
+    "b3_resize": check_resize,
+} | dict.fromkeys(LOSSES, check_loss)

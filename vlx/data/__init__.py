@@ -3,7 +3,7 @@
 from vlx.data.answer_vocabulary import Answers, build_answers
 from vlx.data.batch import Batch, pad
 from vlx.data.config import DataConfig, TokenizerConfig
-from vlx.data.loader import Batches, evaluation_batches, train_batches
+from vlx.data.loader import Batches, Together, evaluation_batches, train_batches
 from vlx.data.pipeline import EvalTransform, TrainTransform, build_transforms
 from vlx.data.records import Record, Source
 from vlx.data.sample import SampleSource
@@ -21,6 +21,7 @@ __all__ = [
     "Record",
     "SampleSource",
     "Source",
+    "Together",
     "Tokenizer",
     "TokenizerConfig",
     "TrainTransform",

@@ -4,7 +4,7 @@ An item of grain's dataset is a whole batch, so that slicing it among workers ke
 are; within a process, threads share the examples of a batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 
 import grain
@@ -125,6 +125,35 @@ class Batches(Iterator[Batch]):
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+class Together(Iterator[Batch]):
+    """Batches of several groups side by side: {name: batch of the group}.
+
+    `position` counts the examples of all groups, which advance together.
+    """
+
+    def __init__(self, groups: Mapping[str, Batches]):
+        self._groups = groups
+
+    @property
+    def position(self) -> int:
+        return sum(batches.position for batches in self._groups.values())
+
+    @property
+    def skipped(self) -> int:
+        """Bad records that this host's batches, as far as given out, had to do without."""
+        return sum(batches.skipped for batches in self._groups.values())
+
+    def __next__(self) -> Batch:
+        return {name: next(batches) for name, batches in self._groups.items()}
+
+    def __enter__(self) -> "Together":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for batches in self._groups.values():
+            batches.close()
 
 
 def _rows(batch_size: int, host: int, hosts: int) -> range:

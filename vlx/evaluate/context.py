@@ -31,6 +31,14 @@ class Context:
     encoder: Encoder
 
     @cached_property
+    def parts(self) -> tuple["Context", ...]:
+        """One for each group of the run's batches, or this one alone."""
+        parts = self.setup.parts.values()
+        return tuple(
+            Context(part, part.config.data.eval_split, self.encoder) for part in parts
+        ) or (self,)
+
+    @cached_property
     def source(self) -> Source:
         """The split's records; large annotation files are read once for all evaluations."""
         return self.setup.source(self.split)

@@ -17,6 +17,13 @@ def losses(context: Context, params: Any) -> Metrics:
     Terms that compare examples depend on the batch and are left out. What is masked depends on the
     examples alone, so that all evaluations are of the same.
     """
+    totals, counts = defaultdict(float), defaultdict(float)
+    for part in context.parts:
+        _add(part, params, totals, counts)
+    return Metrics({name: totals[name] / max(counts[name], 1) for name in totals})
+
+
+def _add(context: Context, params: Any, totals: dict, counts: dict) -> None:
     setup = context.setup
     task = setup.task
 
@@ -25,10 +32,8 @@ def losses(context: Context, params: Any) -> Metrics:
         return task.embed(params, buffers, batch, 0, {}).terms
 
     run = jax.jit(terms, out_shardings=replicated(setup.mesh))
-    totals, counts = defaultdict(float), defaultdict(float)
     for batch in context.batches(context.source, setup.config.evaluate.examples):
         rows = place_rows({name: batch[name] for name in task.fields}, setup.mesh)
         for name, (total, count) in run(params, rows, setup.constants).items():
             totals[name] += float(np.asarray(total))
             counts[name] += float(np.asarray(count))
-    return Metrics({name: totals[name] / max(counts[name], 1) for name in totals})

@@ -5,7 +5,7 @@ from typing import Any
 
 from vlx.config import nearest
 from vlx.errors import UserError
-from vlx.tasks import beit, beit3, coca, dvae, vlmo, vqkd
+from vlx.tasks import beit, beit3, beit3_pretraining, coca, dvae, vlmo, vqkd
 from vlx.tasks.task import (
     Batch,
     Choice,
@@ -35,6 +35,7 @@ __all__ = [
 TASKS = {
     "beit": beit.BeitTask,
     "beit3": beit3.Beit3Task,
+    "beit3_pretraining": beit3_pretraining.MaskedTask,
     "coca": coca.CocaTask,
     "dvae": dvae.DvaeTask,
     "vlmo": vlmo.VlmoTask,

@@ -19,6 +19,7 @@ from vlx.models.beit import CONFIGS, Beit, BeitConfig, fresh_params
 from vlx.objectives.cross_entropy import cross_entropy
 from vlx.objectives.mixing import Mixing
 from vlx.tasks.classes import class_term, mixed
+from vlx.tasks.codes import with_codes
 from vlx.tasks.task import LayerGroups, Outputs, Task
 
 Array = jax.Array
@@ -118,16 +119,7 @@ class BeitTask(Task):
         if self.loss.classes:
             how = self.loss.mixing, self.pixels, self.config.classes, self.loss.label_smoothing
             return mixed(batch, rng, *how), buffers
-        if "codes" in batch:
-            return batch, buffers
-        codes = constants["tokenizer"]("tokens", batch["target_image"])
-        if codes.shape[1] != batch["patch_mask"].shape[1]:
-            raise UserError(
-                f"The tokenizer has {codes.shape[1]} codes for an image of "
-                f"{batch['target_image'].shape[1]} pixels, the model {batch['patch_mask'].shape[1]}"
-                " patches; set data.target_size so that they are equal."
-            )
-        return {**batch, "codes": codes}, buffers
+        return with_codes(batch, constants), buffers
 
     def embed(self, params, buffers, batch, step, rngs) -> Outputs:
         def apply(method, *arguments):

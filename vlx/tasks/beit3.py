@@ -99,8 +99,38 @@ def configure(given: Mapping[str, Any], heads: tuple[str, ...]) -> Beit3Config:
     return config
 
 
+class OfBeit3(Task):
+    """What all tasks with this model have in common."""
+
+    config: Beit3Config
+    pixels = "inception"
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.config.image_size
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return self.config.grid
+
+    @property
+    def text_length(self) -> int:
+        return self.config.text_length
+
+    @property
+    def vocabulary(self) -> int:
+        return self.config.vocabulary
+
+    @cached_property
+    def model(self) -> Beit3:
+        return Beit3(self.config)
+
+    def init(self, rng: Array):
+        return fresh_params(self.model, rng), {}
+
+
 @dataclass(frozen=True)
-class Beit3Task(Task):
+class Beit3Task(OfBeit3):
     """The loss of one kind of fine-tuning."""
 
     config: Beit3Config
@@ -138,28 +168,13 @@ class Beit3Task(Task):
         return "imagenet" if self.loss.classes else "inception"
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        return self.config.image_size
-
-    @property
     def text_length(self) -> int:
         return 0 if self.loss.classes else self.config.text_length
-
-    @property
-    def vocabulary(self) -> int:
-        return self.config.vocabulary
 
     @property
     def answers(self) -> int:
         """How many answers the model tells apart."""
         return self.config.answers
-
-    @cached_property
-    def model(self) -> Beit3:
-        return Beit3(self.config)
-
-    def init(self, rng: Array):
-        return fresh_params(self.model, rng), {}
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -95,6 +95,7 @@ class Task:
     fields: ClassVar[tuple[str, ...]]  # of a batch, see vlx/data/batch.py
     evaluators: ClassVar[tuple[str, ...]]  # that suit the stage
     rngs: ClassVar[tuple[str, ...]] = ("dropout",)  # names of random streams that `embed` reads
+    parts: Mapping[str, "Task"] = MappingProxyType({})  # tasks on groups of a batch, see Joint
     layer_groups: ClassVar[dict[str, LayerGroups]] = {}
     left_out: tuple[str, ...] = ()  # patterns of parameters that take no part in the stage
     weights: Mapping[str, float]  # of the terms

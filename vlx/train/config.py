@@ -17,6 +17,14 @@ class BatchConfig:
 
 
 @dataclass(frozen=True)
+class GroupConfig:
+    """A part of every batch, with data of its own."""
+
+    size: int  # examples of a step, over all devices and hosts
+    data: Mapping[str, Any] = field(default_factory=dict)  # what differs from the run's
+
+
+@dataclass(frozen=True)
 class CheckpointConfig:
     every: int = 1000  # steps; the last step is always saved
     keep: int = 2  # the latest so many
@@ -84,6 +92,9 @@ class RunConfig:
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batch: BatchConfig = BatchConfig()
+    groups: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # name -> GroupConfig, if a task has any
     optimizer: OptimizerConfig = OptimizerConfig()
     init_from: str = ""  # a trained model's folder, a run, or an official file, to begin with
     freeze: tuple[str, ...] = ()  # patterns of parameters that stay as they are

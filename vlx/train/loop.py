@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vlx.data import train_batches
+from vlx.data import Together, train_batches
 from vlx.errors import DONE, INTERRUPTED, UserError
 from vlx.parallel.start import any_process
 from vlx.tasks import apart
@@ -101,19 +101,31 @@ def train(
             logger.say(f"{setup.workdir} has finished all of its {c.steps} steps.")
             return DONE
         setup.check_tokenizer()
-        transform = setup.transforms[0]
-        hosts = {"host": jax.process_index(), "hosts": jax.process_count()}
         with (
             jax.set_mesh(setup.mesh),
             Signals() as signals,
-            train_batches(
-                setup.train_source, transform, c.batch.size, c.seed, c.data, position, **hosts
-            ) as batches,
+            _batches(setup, position) as batches,
         ):
             return _steps(setup, evaluators, logger, checkpoints, state, batches, signals)
     finally:
         checkpoints.close()
         logger.close()
+
+
+def _batches(setup: Setup, position: int):
+    """Training batches from an example of the run on; of all groups at once where there are any."""
+    c = setup.config
+    if setup.parts:
+        steps = position // c.batch.size
+        return Together(
+            {
+                name: _batches(part, steps * part.config.batch.size)
+                for name, part in setup.parts.items()
+            }
+        )
+    hosts = {"host": jax.process_index(), "hosts": jax.process_count()}
+    source, transform = setup.train_source, setup.transforms[0]
+    return train_batches(source, transform, c.batch.size, c.seed, c.data, position, **hosts)
 
 
 def _start(setup: Setup, checkpoints: Checkpoints, logger: Logger, initialise):

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vlx.config import amend
 from vlx.data import (
     Answers,
     EvalTransform,
@@ -26,6 +27,7 @@ from vlx.parallel.mesh import check_batch, make_mesh, place_rows, replicated
 from vlx.tasks import Constant, Task, build_task
 from vlx.train import flops, optimizer
 from vlx.train.config import RunConfig
+from vlx.train.groups import groups_of
 from vlx.train.partition import Partition, flatten, partition
 from vlx.train.schedule import learning_rate
 from vlx.train.state import TrainState, create
@@ -42,10 +44,14 @@ class Setup:
     config: RunConfig
     workdir: Path
     constants: Mapping[str, Constant] = field(default_factory=dict, kw_only=True)
+    part: Task | None = field(default=None, kw_only=True)  # of the task, where the run is cut
 
     def check(self) -> None:
         """Refuses, before anything is compiled, what cannot work."""
         c = self.config
+        for name, part in self.parts.items():
+            size, key = part.config.batch.size, f"groups.{name}.size"
+            check_batch(size, c.batch.micro_batches, self.mesh, key)
         check_batch(c.batch.size, c.batch.micro_batches, self.mesh)
         longest = self.task.text_length
         if longest and c.tokenizer.length > longest:
@@ -73,7 +79,24 @@ class Setup:
 
     @cached_property
     def task(self) -> Task:
-        return build_task(self.config.task, self.config.model, self.config.loss)
+        return self.part or build_task(self.config.task, self.config.model, self.config.loss)
+
+    @cached_property
+    def parts(self) -> dict[str, "Setup"]:
+        """The run of each part of the task, with its data and its share of a batch."""
+        return {
+            name: replace(
+                self,
+                config=replace(
+                    self.config,
+                    data=amend(self.config.data, group.data, f"config.groups.{name}.data"),
+                    batch=replace(self.config.batch, size=group.size),
+                    groups={},
+                ),
+                part=self.task.parts[name],
+            )
+            for name, group in groups_of(self.config, self.task).items()
+        }
 
     @cached_property
     def key(self) -> jax.Array:
@@ -223,7 +246,8 @@ class Setup:
         if not self.task.text_length:
             return None
         folder = str(self.workdir / "tokenizer")
-        return build_tokenizer(self.config.tokenizer, folder, lambda: self.train_source)
+        texts = next((part for part in self.parts.values() if part.task.text_length), self)
+        return build_tokenizer(self.config.tokenizer, folder, lambda: texts.train_source)
 
     @cached_property
     def answers(self) -> Answers | None:
@@ -254,6 +278,8 @@ def count_steps(config: RunConfig, workdir: Path) -> RunConfig:
     """The config with its epochs as steps; what is left of a last batch is not trained on."""
     if config.steps:
         return config
+    if config.groups:
+        raise UserError("config.epochs: a run with groups has no one length; set config.steps.")
     examples = len(Setup(config, workdir).train_source)
     steps = int(config.epochs * examples) // config.batch.size
     if not steps:
@@ -267,4 +293,7 @@ def count_steps(config: RunConfig, workdir: Path) -> RunConfig:
 def resolved(config: RunConfig) -> RunConfig:
     """The config with its model and loss sections complete, as it is written to a run folder."""
     task = build_task(config.task, config.model, config.loss)
+    if groups := groups_of(config, task):
+        size = sum(group.size for group in groups.values())
+        config = replace(config, batch=replace(config.batch, size=size))
     return replace(config, **task.sections())

@@ -65,6 +65,8 @@ def _cost(setup: Setup, params) -> list[str]:
 
 def example_batch(setup: Setup) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes of a batch, as the data would give it."""
+    if setup.parts:
+        return {name: example_batch(part) for name, part in setup.parts.items()}
     c, task = setup.config, setup.task
     image, text = (*setup.image_size, 3), (c.tokenizer.length,)
     shapes = {
