@@ -4,7 +4,7 @@ r"""BEiT v2's pre-training on ImageNet-1k: codes of hidden patches, told twice (
         --config.loss.tokenizer=vqkd_encoder_base_decoder_3x768x12_clip.pth --workdir=runs/beit2
 
 `base_300` and `large_300` train for 300 epochs, `base_1600` and `large_1600` for 1600. The codes
-are those of the released VQ-KD tokenizer or of one that you train, which sees the same crop, mirrored
+are those of the released VQ-KD tokenizer or of one that you train; it sees the same crop, mirrored
 or not and in the same colours.
 
 Published after fine-tuning to ImageNet-1k at 224 pixels (top-1): base_300 85.0, base_1600 85.5,
