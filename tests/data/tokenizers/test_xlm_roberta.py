@@ -44,6 +44,14 @@ def test_ids_are_the_models_moved_by_one(tokenizer, path):
     assert (tokenizer.mask, tokenizer.vocab_size) == (own.vocab_size() + 1, own.vocab_size() + 2)
 
 
+def test_names_of_special_tokens_are_these_tokens(tokenizer):
+    parts = [tokenizer.pieces(text) for text in ("a man", "dog")]
+    named = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": tokenizer.mask}
+    for name, token in named.items():
+        assert tokenizer.pieces(f"a man {name}dog") == [*parts[0], token, *parts[1]]
+    assert tokenizer.pieces("<mask>") == [tokenizer.mask]
+
+
 def test_what_is_not_known_has_an_id_that_is_not_spelled(tokenizer):
     ids = tokenizer.encode("a ☃ dog", 23)
     assert 3 in ids

@@ -4,6 +4,7 @@ A piece that the model numbers n has the id n + 1, which leaves room for padding
 the last piece. A model of 64,000 pieces has 64,002 ids.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,10 @@ PUBLISHED = Published(
 )
 SHIFT = 1  # from a model's number of a piece to its id
 NO_PIECE = 0  # the model's number of what it does not know
+MASK = "<mask>"
+NAMES = ("<s>", "<pad>", "</s>", "<unk>", MASK)  # by id, all but the last
+
+_NAMES = re.compile(rf"({'|'.join(NAMES[:-1])}|\s*{MASK})")  # the mask takes the space before it
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,15 @@ class XlmRobertaTokenizer:
         return self._goes_on[ids]
 
     def pieces(self, text: str) -> list[int]:
-        """Ids of the text alone."""
-        numbers = self._processor.encode(text)
-        return [self.unknown if n == NO_PIECE else n + SHIFT for n in numbers]
+        """Ids of the text alone. The name of a special token is that token, as in transformers."""
+        ids = []
+        for part in _NAMES.split(text):
+            if (name := part.lstrip()) in NAMES:
+                ids.append(self.mask if name == MASK else NAMES.index(name))
+            else:
+                numbers = self._processor.encode(part)
+                ids += [self.unknown if n == NO_PIECE else n + SHIFT for n in numbers]
+        return ids
 
     def encode(self, text: str, length: int) -> np.ndarray:
         """As `Tokenizer.encode`. Raises UserError for a text of blanks; an empty one begins a text.
