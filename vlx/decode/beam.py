@@ -47,20 +47,14 @@ def beam_search(
 
     def grow(carry):
         length, running, finished, closed, _, logits, state = carry
-        candidates, parent = _extend(running, logits, length, options, ids)
-        stops = (_at(candidates.text, length) == ids.end) | (length + 1 == slots)
+        candidates, parent = extend(running, logits, length, options, ids, 2 * k)
+        stops = (at(candidates.text, length) == ids.end) | (length + 1 == slots)
         written = (length + 1 - start).astype(jnp.float32)
         enters = stops & (jnp.arange(2 * k) < k) & ~closed[:, None]
         value = jnp.where(enters, candidates.score / written**options.length_penalty, LOW)
-        finished = _best(
-            Beams(
-                jnp.concatenate([finished.text, candidates.text], axis=1),
-                jnp.concatenate([finished.score, value], axis=1),
-            ),
-            k,
-        )[0]
+        finished = best_of(both(finished, candidates._replace(score=value)), k)[0]
         goes_on = candidates._replace(score=jnp.where(stops, LOW, candidates.score))
-        running, chosen = _best(goes_on, k)
+        running, chosen = best_of(goes_on, k)
         best = running.score[:, 0] / written**options.length_penalty
         closed |= best <= finished.score[:, -1]
         parent = jnp.take_along_axis(parent, chosen, axis=1) + k * jnp.arange(len(text))[:, None]
@@ -73,26 +67,40 @@ def beam_search(
     return Written(finished.text[:, 0], finished.score[:, 0])
 
 
-def _extend(running: Beams, logits: Array, length: Array, options: DecodeOptions, ids: Ids):
-    """The 2K best texts of one token more, [B, 2K, ..], and the beams [B, 2K] they come from."""
+def extend(
+    running: Beams, logits: Array, length: Array, options: DecodeOptions, ids: Ids, count: int
+) -> tuple[Beams, Array]:
+    """The `count` best texts of one token more, [B, count, ..], and the beams they come from."""
     images, k, slots = running.text.shape
     share = jax.nn.log_softmax(logits)
     share = restricted(share, running.text.reshape(-1, slots), length, options, ids)
     score = share.reshape(images, k, -1) + running.score[..., None]
     vocabulary = score.shape[-1]
-    score, place = jax.lax.top_k(score.reshape(images, -1), 2 * k)
+    score, place = jax.lax.top_k(score.reshape(images, -1), count)
     parent, token = place // vocabulary, place % vocabulary
     text = jnp.take_along_axis(running.text, parent[..., None], axis=1)
     return Beams(put(text, token, length), score), parent
 
 
-def _best(beams: Beams, k: int) -> tuple[Beams, Array]:
+def best_of(beams: Beams, k: int) -> tuple[Beams, Array]:
     """The K best, best first, and which they were; the earlier of equals."""
-    score, chosen = jax.lax.top_k(beams.score, k)
-    return Beams(jnp.take_along_axis(beams.text, chosen[..., None], axis=1), score), chosen
+    chosen = jax.lax.top_k(beams.score, k)[1]
+    return pick(beams, chosen), chosen
 
 
-def _at(text: Array, slot: Array) -> Array:
+def pick(beams: Beams, chosen: Array) -> Beams:
+    """Texts by their places [B, n]."""
+    text = jnp.take_along_axis(beams.text, chosen[..., None], axis=1)
+    return Beams(text, jnp.take_along_axis(beams.score, chosen, axis=1))
+
+
+def both(one: Beams, other: Beams) -> Beams:
+    """The texts of one, then those of the other."""
+    return Beams(*(jnp.concatenate(x, axis=1) for x in zip(one, other, strict=True)))
+
+
+def at(text: Array, slot: Array) -> Array:
+    """The token in a slot of text [.., L]."""
     return jax.lax.dynamic_index_in_dim(text, slot, axis=-1, keepdims=False)
 
 

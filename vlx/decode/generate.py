@@ -9,11 +9,18 @@ import jax.numpy as jnp
 
 from vlx.decode.beam import beam_search
 from vlx.decode.beam_groups import beam_search_by_groups
+from vlx.decode.beam_one import beam_search_for_one
 from vlx.decode.options import DecodeOptions, Ids
 from vlx.decode.reader import CachedReader, FreshReader
 from vlx.decode.sample import Written, sample
 
 Array = jax.Array
+
+SEARCHES = {  # by the score of DecodeOptions
+    "log_probabilities": beam_search,
+    "raw_logits": beam_search_by_groups,
+    "one_finished": beam_search_for_one,
+}
 
 
 @partial(jax.jit, static_argnames=("model", "options", "ids"))
@@ -46,8 +53,7 @@ def generate(
     else:
         reader = CachedReader(model, params)
     if options.method == "beam":
-        search = beam_search if options.score == "log_probabilities" else beam_search_by_groups
-        return search(reader, image, text, start, options, ids)
+        return SEARCHES[options.score](reader, image, text, start, options, ids)
     if draws is None:
         if options.method == "sample":
             raise ValueError("method='sample' needs draws: uniform numbers [max_length, B].")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 METHODS = ("greedy", "sample", "beam")
-SCORES = ("log_probabilities", "raw_logits")
+SCORES = ("log_probabilities", "raw_logits", "one_finished")
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,9 @@ class DecodeOptions:
     """How the next token is chosen, and when a text ends. Lengths include the start token.
 
     With `score="raw_logits"` beam search is that of open_clip's releases up to 3: it adds up
-    logits that are not normalised, in `groups` that each search by themselves.
+    logits that are not normalised, in `groups` that each search by themselves. With
+    `score="one_finished"` it is that of BEiT-3's release: one finished text of each image is kept,
+    whose length counts the start token and the place after the last word.
     """
 
     method: str = "greedy"

@@ -19,7 +19,6 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vlx.layers import initializers as init
 from vlx.layers.attention import unit
-from vlx.layers.cache import CACHE, Slots
 from vlx.layers.embeddings import Tokens
 from vlx.layers.heads import Classifier, Logits
 from vlx.layers.images import ImageTokens, ImageTokensConfig
@@ -27,12 +26,12 @@ from vlx.layers.multiway import Multiway, MultiwayConfig
 from vlx.layers.norm import Norm
 from vlx.layers.parts import Apart, Parts
 from vlx.layers.stack import Compute
+from vlx.models.beit3_captions import Captioner
 
 Array = jax.Array
 
 HEADS = ("contrastive", "words", "codes", "captions", "classes", "answers", "truth")
 NORM_OF_THEIR_OWN = ("classes", "answers")  # heads after an encoder without a last norm
-PAD = 1  # XLM-RoBERTa's
 RESERVED = 2  # rows of both tables of positions that nothing reads
 
 
@@ -47,6 +46,7 @@ class Beit3Config:
     codes: int = 8192  # of the visual tokenizer
     classes: int = 1000
     answers: int = 3129
+    pad: int = 1  # XLM-RoBERTa's
     mask: int = 64001  # the word that captions are written in place of
     final_norm: bool | None = None  # by default all have it but NORM_OF_THEIR_OWN
     logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
@@ -85,7 +85,7 @@ class Beit3Config:
         )
 
 
-class Beit3(nn.Module):
+class Beit3(Captioner):
     """Capabilities: encode_image, encode_text, features, classify, encode_pair, answer, words,
     code_logits; init_cache, decode_step, rank.
 
@@ -212,63 +212,6 @@ class Beit3(nn.Module):
         first = tokens.shape[1] - text.shape[1]
         return self.code_head(tokens[:, 1:first]), self.word_head(tokens[:, first:])
 
-    def caption_logits(self, image: Array, text: Array, mask: Array | None = None) -> Array:
-        """Logits of the word at each place, from the image and no later words: [B, T, V]."""
-        length, first = text.shape[1], self.config.image_tokens.patches + 1
-        place = np.arange(first + length)
-        allowed = (place < first) | (place[:, None] >= np.maximum(place, first))
-        tokens = self._encode(image, text, mask, allowed=allowed)
-        return self.word_head(tokens[:, first:])
-
-    def init_cache(self, image: Array, length: int, copies: int = 1) -> None:
-        """Reads images into the collection `cache`.
-
-        It is ready for `copies` texts of each, one after another, of at most `length` tokens.
-        """
-        x = jnp.repeat(self.image(image), copies, axis=0)
-        first = x.shape[1]
-        mask = jnp.arange(first + 2 * length) < first
-        slots = Slots(jnp.asarray(0), len(mask), causal=False)
-        self.encoder(x, (("image", first),), mask=mask[None, None, None], slots=slots)
-        self.put_variable(CACHE, "filled", jnp.asarray(0))
-
-    def decode_step(self, text: Array, keep: int | None = None) -> Array:
-        """Logits of what follows each of the next tokens: int32 [B, n] -> [B, n, V], float32.
-
-        Each prediction is read where a mask stands in the next word's place; masks do not see each
-        other. Only the first `keep` of the tokens (all by default) count as written.
-        """
-        count, first = text.shape[1], self.config.image_tokens.patches + 1
-        filled = self.get_variable(CACHE, "filled")
-        place = jnp.arange(count)
-        x = jnp.concatenate([text, jnp.full_like(text, self.config.mask)], axis=1)
-        x = self.text(x, filled + jnp.concatenate([place, place + 1]))
-        slots = Slots(first + filled, self._slots(), causal=False)
-        slot = jnp.arange(slots.length)
-        word = slot < slots.first + 1 + jnp.tile(place, 2)[:, None]
-        own = slot == slots.first + count + place[:, None]
-        mask = word | jnp.concatenate([jnp.zeros_like(own), own])
-        tokens = self._last(
-            self.encoder(x, (parts := (("text", 2 * count),)), mask=mask[None, None], slots=slots),
-            parts,
-        )
-        self.put_variable(CACHE, "filled", filled + (count if keep is None else keep))
-        return self.word_head(tokens[:, count:]).astype(jnp.float32)
-
-    def rank(self, image: Array, text: Array) -> Array:
-        """Log-likelihood of texts int32 [B, T], each after its first token: float32 [B]."""
-        self.init_cache(image, text.shape[1])
-        share = jax.nn.log_softmax(self.decode_step(text[:, :-1]))
-        after = text[:, 1:]
-        chosen = jnp.take_along_axis(share, after[..., None], axis=-1)[..., 0]
-        return jnp.sum(chosen, axis=1, where=after != PAD)
-
-    def _slots(self) -> int:
-        """Of the cache: image tokens, words, and a mask for each word."""
-        stack = "upper" if self.config.encoder.pair_layers else "lower"
-        keys = getattr(self.encoder, stack).variables[CACHE]["layers"]["attention"]["past_key"]
-        return keys.shape[-3]
-
     def _encode(
         self,
         image: Array | None = None,
@@ -286,7 +229,7 @@ class Beit3(nn.Module):
             kinds["image"] = self.image(image, hidden)
             seen.append(jnp.ones(kinds["image"].shape[:2], bool))
         if text is not None:
-            seen.append(text != PAD if mask is None else mask)
+            seen.append(text != self.config.pad if mask is None else mask)
             kinds["text"] = self.text(text) * seen[-1][..., None]
         parts = tuple((kind, x.shape[1]) for kind, x in kinds.items())
         x = jnp.concatenate(list(kinds.values()), axis=1)
@@ -372,6 +315,7 @@ CONFIGS = {
         codes=64,
         classes=64,
         answers=64,
+        pad=0,  # these are of tokenizers that are trained here
         mask=4,
     ),
     "base": _BASE,
