@@ -6,6 +6,7 @@ no ratio exceeds 1. Models are built from each case's own official config.
 
 from golden_checks import (
     beit2,
+    beit3_captions,
     beit3_data,
     beit3_metrics,
     beit3_models,
@@ -29,6 +30,7 @@ from golden_checks import (
 MODULES = {
     "beit3": (
         beit2,
+        beit3_captions,
         beit3_data,
         beit3_metrics,
         beit3_models,
@@ -56,8 +58,6 @@ CHECKS = {
 
 _BEIT3 = (  # one a line: each goes when its check comes
     "b2_segmentation",
-    "b3_captioning_decode",
-    "b3_incremental",
     "b3_layer_decay",
     "b3_train_steps",
     "facts",
