@@ -7,12 +7,13 @@ import pytest
 from small_stages import DVAE, beit, classes, trained, vlmo
 
 from vlx.errors import UserError
-from vlx.interop import official, unilm_beit, unilm_vlmo_config
+from vlx.interop import official, unilm_beit, unilm_beit2, unilm_vlmo_config
 from vlx.interop.files import read_tensors, write_tensors
 from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.relative import image_index
 from vlx.models import beit as beits
 from vlx.models import vlmo as vlmos
+from vlx.models.beit import Aggregation
 
 SETTINGS = "unilm_config.json"
 MODELS = {
@@ -25,6 +26,17 @@ MODELS = {
     "both": ("unilm_vlmo", vlmo(positions="both")),
     "codes": ("unilm_beit", beit(positions=("shared_relative",))),
     "classes": ("unilm_beit", classes()),
+    "aggregated": (
+        "unilm_beit2",
+        beit(
+            positions=("shared_relative",), aggregation=Aggregation(2, after=2), pixels="imagenet"
+        ),
+    ),
+    "aggregated apart": (
+        "unilm_beit2",
+        beit(aggregation=Aggregation(1, after=3, own_head=True), pixels="imagenet"),
+    ),
+    "classes of v2": ("unilm_beit2", classes(pixels="imagenet")),
     "class_token": ("unilm_beit", classes(mean_pooling=False, positions=("absolute",))),
     "tokenizer": ("dall_e", DVAE),
 }
@@ -53,10 +65,13 @@ def test_an_official_folder_comes_back(tmp_path, name):
     for path, x in source.params.items():
         np.testing.assert_array_equal(back.params[path], x)
     assert (back.tokenizer is None) == (chosen != "unilm_vlmo")
+    assert back.pixels.statistics == getattr(config, "pixels", back.pixels.statistics)
     assert back.pixels.resize_mode == "squash"
 
 
-@pytest.mark.parametrize("name", ["pairs", "absolute", "codes", "class_token"])
+@pytest.mark.parametrize(
+    "name", ["pairs", "absolute", "codes", "class_token", "aggregated", "aggregated apart"]
+)
 def test_tensors_alone_and_a_run_of_that_size_tell_the_model(tmp_path, name):
     chosen, config = MODELS[name]
     official.write(tmp_path / "out", trained(config), chosen)
@@ -138,6 +153,35 @@ def test_oblong_images_ask_for_their_run(tmp_path):
     )
     with pytest.raises(UserError, match="6 image positions make no square"):
         official.read(path, model=beit())
+
+
+def test_where_patches_are_aggregated_is_asked_for(tmp_path):
+    path = bare(tmp_path, MODELS["aggregated"][1], "unilm_beit2")
+    with pytest.raises(
+        UserError, match=r"after which of its 3 layers .*config\.model\.aggregation"
+    ):
+        official.read(path)
+
+
+def test_only_the_format_tells_classes_of_v2_from_those_of_v1(tmp_path):
+    """Their tensors have the same names; pixels differ."""
+    path = bare(tmp_path, MODELS["classes of v2"][1], "unilm_beit2")
+    assert official.read(path).pixels.statistics == "inception"
+    assert official.read(path, "unilm_beit2").pixels.statistics == "imagenet"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "side"),
+    [
+        ("beit_base_patch16_224_8k_vocab_cls_pt", 768, 14),
+        ("beit_large_patch16_512", 1024, 32),
+        ("beit_giant_patch14_224", 1408, 16),
+    ],
+)
+def test_registered_models_have_their_official_names(name, width, side):
+    c = unilm_beit2.PRESETS[name]
+    assert (c.encoder.width, c.grid, c.pixels) == (width, (side, side), "imagenet")
+    assert len(unilm_beit2.PRESETS) == 18
 
 
 def test_a_file_of_another_format_is_named(tmp_path):
