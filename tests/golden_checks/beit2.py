@@ -139,23 +139,26 @@ def check_resize(case: Case) -> Ratios:
 
 
 def check_layer_decay(case: Case) -> Ratios:
-    given, ratios = case.meta["inputs"], {}
+    given = case.meta["inputs"]
     task = BeitTask(unilm_beit2.PRESETS[given["model"]], BeitLoss(classes=1.0))
-    shapes = {path: x.shape for path, x in parameter_shapes(task.model).items()}
-    table = unilm_beit.table(task.config)
-    one = {path: np.broadcast_to(np.float32(0), shape) for path, shape in shapes.items()}
-    kept = undecayed(table, one, NO_DECAY)
     rules = OptimizerConfig(no_decay=NO_DECAY, layer_decay={"image": given["layer_decay"]})
-    part = partition(one, (), ())
-    scales = optimizer.rate_scales(rules, part, shapes, task.layer_groups)
+    return compare_groups(case, task, unilm_beit.table(task.config), rules, given["weight_decay"])
+
+
+def compare_groups(case: Case, task, table, rules: OptimizerConfig, decay: float) -> Ratios:
+    """Every parameter is in the group of its decay and of its factor of the rate."""
+    shapes, ratios = {path: x.shape for path, x in parameter_shapes(task.model).items()}, {}
+    one = {path: np.broadcast_to(np.float32(0), shape) for path, shape in shapes.items()}
+    kept = undecayed(table, one, rules.no_decay)
+    scales = optimizer.rate_scales(rules, partition(one, (), ()), shapes, task.layer_groups)
     full = {path: np.broadcast_to(scales[path], shape) for path, shape in shapes.items()}
     got = official_names(table, full)
     names = set()
     for group in case.meta["outputs"]["groups"].values():
         for name in group["params"]:
-            decay = 0.0 if name in kept else given["weight_decay"]
             error = abs(got[name].flat[0] / group["lr_scale"] - 1)
-            ratios[name] = error / 1e-9 if decay == group["weight_decay"] else np.inf
+            same = (0.0 if name in kept else decay) == group["weight_decay"]
+            ratios[name] = error / 1e-9 if same else np.inf
         names |= set(group["params"])
     assert names == set(got), sorted(names ^ set(got))
     return ratios
