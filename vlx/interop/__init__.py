@@ -8,6 +8,7 @@ from vlx.interop import (
     clip,
     dall_e,
     dino,
+    mmseg_upernet,
     open_clip_coca,
     open_clip_files,
     open_clip_state,
@@ -145,6 +146,17 @@ FORMATS = {
             unilm_beit2_vqkd.read_config, unilm_beit2_vqkd.write_config
         ),
         describe=unilm_beit2_vqkd.describe,
+        **_UNILM,
+    ),
+    "mmseg_upernet": Format(
+        about="BEiT under UPerNet in mmsegmentation, which tells a class for every pixel",
+        model="segmenter",
+        presets=mmseg_upernet.PRESETS,
+        knows=lambda names: mmseg_upernet.SIGN in names,
+        table=lambda config, names: mmseg_upernet.table(config),
+        clean=_as_it_is,
+        config_file=unilm_files.config_file(mmseg_upernet.read_config, mmseg_upernet.write_config),
+        describe=mmseg_upernet.describe,
         **_UNILM,
     ),
     "dall_e": Format(

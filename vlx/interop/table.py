@@ -7,7 +7,7 @@ dictionaries: vlx path (`image/patches/projection/kernel`) or official name to a
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -48,6 +48,18 @@ class Rule:
     @property
     def vlx_paths(self) -> tuple[str, ...]:
         return (self.vlx,) if isinstance(self.vlx, str) else self.vlx
+
+
+def below(name: str, rules: Sequence[Rule]) -> list[Rule]:
+    """The rules of a model that is a part of another, under a name that both sides share."""
+    return [
+        replace(
+            rule,
+            official=tuple(f"{name}.{x}" for x in rule.official_names),
+            vlx=tuple(f"{name}/{x}" for x in rule.vlx_paths),
+        )
+        for rule in rules
+    ]
 
 
 def to_vlx(table: Sequence[Rule], official: Flat) -> dict[str, Any]:
@@ -180,5 +192,6 @@ def computed(name: str, value: np.ndarray) -> Rule:
 
 def with_computed(table: Sequence[Rule], official: Flat) -> dict[str, Any]:
     """The official tensors with those that vlx computes, where a file leaves them out."""
-    values = {rule.official: rule.transform.to_official()[0] for rule in table if not rule.vlx}
+    rules = [rule for rule in table if not rule.vlx]
+    values = {rule.official_names[0]: rule.transform.to_official()[0] for rule in rules}
     return values | dict(official)

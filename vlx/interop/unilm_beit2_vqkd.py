@@ -10,7 +10,7 @@ import numpy as np
 from vlx.errors import UserError
 from vlx.interop import unilm_beit
 from vlx.interop.open_clip_blocks import linear
-from vlx.interop.table import Rule, Transform
+from vlx.interop.table import Rule, Transform, below
 from vlx.models.beit import BeitConfig
 from vlx.models.vqkd import CONFIGS, VqkdConfig
 
@@ -31,12 +31,14 @@ PRESETS = {
 
 def table(c: VqkdConfig) -> list[Rule]:
     """The rules of a model. Official counts, which only tell dead codes, are written as zero."""
-    rules = [*_below("encoder", c.encoder_tower), *_head("encode_task_layer", "code_head")]
+    rules = below("encoder", unilm_beit.table(c.encoder_tower))
+    rules += _head("encode_task_layer", "code_head")
     names = ("weight", "embed_avg", "cluster_size", "initted")
     codebook = tuple(f"quantize.embedding.{name}" for name in names)
     rules.append(Rule((*codebook, "quantize.cluster_size"), "codebook", _CODES))
     if c.features:
-        rules += _below("decoder", c.decoder_tower) + _head("decode_task_layer", "feature_head")
+        rules += below("decoder", unilm_beit.table(c.decoder_tower))
+        rules += _head("decode_task_layer", "feature_head")
     return rules
 
 
@@ -46,18 +48,6 @@ def _with_statistics(codes: Any) -> tuple[Any, ...]:
 
 
 _CODES = Transform(lambda codes, *statistics: (codes,), _with_statistics)
-
-
-def _below(name: str, tower: BeitConfig) -> list[Rule]:
-    """The rules of an encoder that is a part of the model, under a name that both sides share."""
-    return [
-        replace(
-            rule,
-            official=tuple(f"{name}.{x}" for x in rule.official_names),
-            vlx=tuple(f"{name}/{x}" for x in rule.vlx_paths),
-        )
-        for rule in unilm_beit.table(tower)
-    ]
 
 
 def _head(official: str, vlx: str) -> list[Rule]:

@@ -168,15 +168,17 @@ class MultiwayLayers(nn.Module):
         bias: Array | None = None,
         index: Array | None = None,
         slots: Slots | None = None,
+        collect: bool = False,
     ) -> Array:
-        """Arguments as of `MultiwayLayer`."""
+        """Arguments as of `MultiwayLayer`; with `collect` [layers, B, L, D], after every layer."""
         c = self.config
         rates = depth_rates(c.drop_path, c.layers)
         rates = None if rates is None else rates[self.first : self.last]
         layer = self.layer(c, self.compute.dtype, name="layers")
         length = self.last - self.first
         given = mask, bias, index, slots
-        return stack.run(layer, length, self.compute, x, *given, each=rates, parts=parts)
+        how = {"each": rates, "collect": collect, "parts": parts}
+        return stack.run(layer, length, self.compute, x, *given, **how)
 
 
 class Multiway(nn.Module):

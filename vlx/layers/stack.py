@@ -34,11 +34,19 @@ class Compute:
 
 
 def run(
-    layer: nn.Module, length: int, compute: Compute, x: Array, *shared, each: Any = None, **static
+    layer: nn.Module,
+    length: int,
+    compute: Compute,
+    x: Array,
+    *shared,
+    each: Any = None,
+    collect: bool = False,
+    **static,
 ) -> Array:
     """x after `length` copies of `layer`, each also given `shared` (a mask, a context).
 
     each: arrays of `length` rows, of which every copy gets its own as the argument `each`.
+    collect: what comes out of every copy instead of the last alone, [length, ...].
     static: what no array is. Call it in a compact method with a layer named `layers`: the copies'
     parameters are stacked along a first axis under that name, scanned or not.
     """
@@ -47,7 +55,7 @@ def run(
         given = static if each is None else {**static, "each": own}
         x = keep_rows(layer(keep_rows(x), *shared, **given))
         layer.sow("intermediates", "output", x)
-        return x, None
+        return x, x if collect else None
 
     if compute.remat != "none":
         step = nn.remat(step, policy=POLICIES[compute.remat], prevent_cse=not compute.scan)
@@ -59,4 +67,5 @@ def run(
         length=length,
         unroll=1 if compute.scan else length,
     )
-    return loop(layer, x, each, *shared)[0]
+    last, every = loop(layer, x, each, *shared)
+    return every if collect else last

@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from vlx.config import build, nearest
 from vlx.errors import UserError
-from vlx.models import beit, beit3, clip, coca, dvae, vlmo, vqkd
+from vlx.models import beit, beit3, clip, coca, dvae, segmenter, vlmo, vqkd
 
 
 class Kind(NamedTuple):
@@ -27,6 +27,7 @@ MODELS = {
     "clip": Kind(clip.ClipConfig, clip.Clip, clip.CONFIGS),
     "coca": Kind(coca.CocaConfig, coca.Coca, coca.CONFIGS),
     "dvae": Kind(dvae.DvaeConfig, dvae.Dvae, dvae.CONFIGS),
+    "segmenter": Kind(segmenter.SegmenterConfig, segmenter.Segmenter, segmenter.CONFIGS),
     "vlmo": Kind(vlmo.VlmoConfig, vlmo.Vlmo, vlmo.CONFIGS),
     "vqkd": Kind(vqkd.VqkdConfig, vqkd.Vqkd, vqkd.CONFIGS),
 }

@@ -116,7 +116,9 @@ class CutEncoder(nn.Module):
 
 
 class Beit(nn.Module):
-    """Capabilities: features, patch_features, classify, code_logits, all_code_logits."""
+    """Capabilities: features, patch_features, layer_features, classify, code_logits,
+    all_code_logits.
+    """
 
     config: BeitConfig
 
@@ -183,6 +185,12 @@ class Beit(nn.Module):
         if c.mean_pooling and not c.codes:
             return self.class_norm(x[:, 1:])
         return self.norm(x)[:, 1:]
+
+    def layer_features(self, image: Array, after: tuple[int, ...]) -> tuple[Array, ...]:
+        """Patches as they are after these layers, counted from 1, without a norm: each [B, P, D]."""
+        x, parts, how = self._embed(image, None)
+        every = self.encoder.climb(x, parts, collect=True, **how)  # after each layer: NBLD
+        return tuple(every[n - 1, :, 1:] for n in after)
 
     def features(self, image: Array) -> Array:
         """What classes are told by, or the mean of all patches: [B, D]."""

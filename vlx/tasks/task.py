@@ -96,6 +96,7 @@ class Task:
     evaluators: ClassVar[tuple[str, ...]]  # that suit the stage
     rngs: ClassVar[tuple[str, ...]] = ("dropout",)  # names of random streams that `embed` reads
     parts: Mapping[str, "Task"] = MappingProxyType({})  # tasks on groups of a batch, see Joint
+    together: int = 1  # so many examples in a row are what micro-batches are made of
     layer_groups: ClassVar[dict[str, LayerGroups]] = {}
     left_out: tuple[str, ...] = ()  # patterns of parameters that take no part in the stage
     weights: Mapping[str, float]  # of the terms

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vlx.errors import UserError
 from vlx.tasks.task import Batch, Choice, Constant, Task, Terms
 from vlx.train import optimizer as rules
 from vlx.train.optimizer import OptimizerConfig
@@ -166,7 +167,8 @@ def _whole(run: _Run, trained: Flat, batch: Batch):
 
 def _in_pieces(run: _Run, trained: Flat, batch: Batch, pieces: int, dtype: str):
     """As `_whole`, with one piece of the batch in memory at a time; gradients add up in `dtype`."""
-    cut = partial(_cut, pieces=pieces)
+    together = run.task.together
+    cut = partial(_cut, pieces=pieces, together=together)
     examples, index = cut(batch), jnp.arange(pieces)
 
     def first(_, item):
@@ -175,7 +177,7 @@ def _in_pieces(run: _Run, trained: Flat, batch: Batch, pieces: int, dtype: str):
         return None, (out.coupled, _counts(out.terms))
 
     _, (coupled, counts) = jax.lax.scan(first, None, (examples, index))
-    coupled = _join(coupled)
+    coupled = _join(coupled, together)
 
     def coupling(trained, coupled):
         terms, choices = run.couple(trained, coupled)
@@ -231,20 +233,32 @@ def _product(x: Array, cotangent: Array) -> Array:
     return jnp.sum(x * jax.lax.stop_gradient(cotangent))
 
 
-def _cut(tree: Tree, pieces: int) -> Tree:
-    """Every k-th row into one piece: [B, ...] -> [k, B / k, ...].
+def _cut(tree: Tree, pieces: int, together: int) -> Tree:
+    """Every k-th row, or group that stays together, into one piece: [B, ...] -> [k, B / k, ...].
 
     Rows lie in blocks on the devices: taking every k-th keeps all devices busy in every piece.
     """
 
     def cut(x):
+        rows, rest = x.shape[0], x.shape[1:]
+        if rows % (pieces * together):
+            raise UserError(
+                f"{rows} examples are no {pieces} micro-batches of whole groups of {together}; "
+                f"make batch.size a multiple of {pieces * together}."
+            )
         if x.dtype == jax.dtypes.float0:
-            return jnp.zeros((pieces, x.shape[0] // pieces, *x.shape[1:]), jnp.bool_)
-        return x.reshape(x.shape[0] // pieces, pieces, *x.shape[1:]).swapaxes(0, 1)
+            return jnp.zeros((pieces, rows // pieces, *rest), jnp.bool_)
+        x = x.reshape(-1, pieces, together, *rest).swapaxes(0, 1)
+        return x.reshape(pieces, rows // pieces, *rest)
 
     return jax.tree.map(cut, tree)
 
 
-def _join(tree: Tree) -> Tree:
+def _join(tree: Tree, together: int) -> Tree:
     """Undoes `_cut`."""
-    return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), tree)
+
+    def join(x):
+        pieces, _, *rest = x.shape
+        return x.reshape(pieces, -1, together, *rest).swapaxes(0, 1).reshape(-1, *rest)
+
+    return jax.tree.map(join, tree)
