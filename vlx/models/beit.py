@@ -92,6 +92,7 @@ class BeitConfig:
             self.channels,
             positions="absolute" in self.positions,
             mask_token=bool(self.codes),
+            deviation=self.encoder.deviation,
             truncated=bool(self.codes),
         )
 
@@ -269,8 +270,9 @@ _V2 = {
 }
 
 CONFIGS = {
+    # Cut at one deviation and not wide: kernels that start as small as the base's learn slowly.
     "tiny": BeitConfig(
-        replace(_encoder(4, 96, 4, 0.0, hidden=288), deviation=0.08), (48, 48), 8, codes=64
+        replace(_encoder(4, 96, 4, 0.0, hidden=288), deviation=0.15), (48, 48), 8, codes=64
     ),
     "base": _BASE,
     "large": _LARGE,
