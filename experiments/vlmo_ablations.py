@@ -9,10 +9,11 @@ r"""Do VLMo's ideas help? Three questions of the paper's tables 4 to 6, on small
    with four examples each would draw them. (What a mesh draws does not depend on its devices, so
    one device shows the same.)
 
-Pairs are those of the built-in shapes world; every model is then fine-tuned to easy-VQA, and the
-first two and the standard one to NLVR's statements. Seeds are fixed in SEEDS; each job is a
-`train.py` of its own on one core. Prints mean and spread of every measure, also where the direction
-is another than the paper's, and writes them to FOLDER/results.json. What is done is not done again.
+Pairs are those of the built-in shapes world; every model is then fine-tuned to its open questions
+and to easy-VQA, and those of the first two comparisons to NLVR's statements. Seeds are fixed in
+SEEDS; each job is a `train.py` of its own on one core. Prints mean and spread of every measure,
+also where the direction is another than the paper's, and writes them to FOLDER/results.json. What
+is done is not done again.
 """
 
 import argparse
@@ -31,7 +32,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = "configs/vlmo/shapes.py"
 SEEDS = (0, 1, 2)  # fixed before the first run
-STEPS = {"codes": 250, "images": 300, "texts": 500, "pairs": 400, "easy_vqa": 200, "nlvr": 100}
+STEPS = {"codes": 250, "images": 300, "texts": 500, "pairs": 600}
+STEPS |= {"shapes": 400, "easy_vqa": 300, "nlvr": 100}  # of the fine-tunings
 STANDARD = ("model.encoder.experts=('tokens',)", "model.encoder.pair_layers=0")
 LOCAL = ("loss.negative_groups=8",)
 ARMS = {  # name -> (begins with the stage before, settings of every stage after it)
@@ -42,6 +44,7 @@ ARMS = {  # name -> (begins with the stage before, settings of every stage after
 }
 MEASURES = {
     "pairs": ("retrieval/image_to_text_r5", "retrieval/text_to_image_r5", "losses/words"),
+    "shapes": ("vqa/accuracy",),
     "easy_vqa": ("vqa/accuracy",),
     "nlvr": ("statements/accuracy",),
 }
@@ -107,16 +110,18 @@ def follow(jobs: Jobs, seed: int, arm: str, texts: Path, vocabulary: Path, data:
     last = f"evaluate.every={10 * STEPS['pairs']}"
     both = "evaluate.names=('retrieval', 'losses')"
     steps = f"steps={STEPS['pairs']}"
-    pairs = jobs.run(f"{name}/pairs", "pairs", *common, start, steps, last, both, *settings)
+    given = (*common, start, steps, last, both, "evaluate.examples=1024")
+    pairs = jobs.run(f"{name}/pairs", "pairs", *given, *settings)
     start = f"init_from={pairs}"
-    for task, path in data.items():
+    for task, settings in DATA.items():
         if task == "nlvr" and arm == "stages, local negatives":
             continue
-        given = (*common, start, f"steps={STEPS[task]}", last, *DATA[task], *own)
-        jobs.run(f"{name}/{task}", "questions", *given, f"data.path={path}")
+        given = (*common, start, f"steps={STEPS[task]}", last, *settings, *own)
+        jobs.run(f"{name}/{task}", "questions", *given, f"data.path={data.get(task, '')}")
 
 
 DATA = {
+    "shapes": ("evaluate.examples=1024",),
     "easy_vqa": (
         "data.source=jsonl", "data.about=captions", "model.answers=13", "evaluate.examples=0",
     ),
@@ -177,7 +182,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "ablations")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    data = {name: str(Path(getattr(options, name)).resolve().parent) for name in DATA}
+    files = {"easy_vqa": options.easy_vqa, "nlvr": options.nlvr}
+    data = {name: str(Path(path).resolve().parent) for name, path in files.items()}
     folder = options.folder.resolve()
     jobs = Jobs(folder, options.jobs)
     codes = jobs.run("codes", "codes", f"steps={STEPS['codes']}")

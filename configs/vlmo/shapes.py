@@ -50,7 +50,7 @@ def _images(c: ConfigDict) -> None:
     c.loss = {"codes": 1.0, "tokenizer": f"{RUNS}/codes"}
     c.data.update({"flip": True, "crop_scale": (0.4, 1.0), "target_size": CODES})
     c.data.patch_mask = {"patches": 6, "smallest": 2}  # 40 % of 16
-    c.optimizer = _optimizer(2e-3, weight_decay=0.05)
+    c.optimizer = _optimizer(5e-4, weight_decay=0.05)
 
 
 def _texts(c: ConfigDict) -> None:
@@ -64,7 +64,7 @@ def _texts(c: ConfigDict) -> None:
         {"source": "shapes", "about": "captions"},
         {"source": "shapes", "about": "questions"},
     )
-    c.optimizer = _optimizer(2e-3)
+    c.optimizer = _optimizer(1e-3)
 
 
 def _pairs(c: ConfigDict) -> None:
@@ -73,7 +73,7 @@ def _pairs(c: ConfigDict) -> None:
     # The release weighs words by 0.25; in a short run they are what pictures are learned by.
     c.loss = {"contrastive": 1.0, "matching": 1.0, "words": 1.0}
     c.batch.size = 32
-    c.optimizer = _optimizer(2e-3)
+    c.optimizer = _optimizer(5e-4)
     c.evaluate.names, c.evaluate.captions = ("retrieval",), 1
 
 
@@ -81,8 +81,8 @@ def _questions(c: ConfigDict) -> None:
     c.task, c.steps, c.init_from = "vlmo", 1000, f"{RUNS}/pairs"
     c.model = {**MODEL, "answers": 32}
     c.loss = {"answers": 1.0}
-    c.data.about = "questions"
-    c.optimizer = _optimizer(4e-3, clip=0.0)
+    c.data.about = "open_questions"  # yes or no asks for a comparison, which is learned late
+    c.optimizer = _optimizer(5e-4)
 
 
 STAGES = {
