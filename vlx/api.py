@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +29,7 @@ from vlx.evaluate.zero_shot import classifier
 from vlx.interop.pretrained import Pretrained
 from vlx.layers.pixels import normalise
 from vlx.models import MODELS
-from vlx.models.capabilities import PAIR_OF_IMAGES, PARTS, can
+from vlx.models.capabilities import PAIR_OF_IMAGES, can, why_not
 from vlx.parallel.mesh import MeshConfig, make_mesh
 from vlx.pictures import Picture, several
 from vlx.pictures import read as read_picture
@@ -212,7 +211,7 @@ class Model:
         """
         p = self.pretrained
         if not can(p.model, method, part):
-            raise UserError(_cannot(p.model, method, part))
+            raise UserError(why_not(p.model, method, part))
         if method not in self._compiled:
 
             def encode(params, inputs):
@@ -255,16 +254,6 @@ class Model:
             stacked = jax.tree.map(lambda *x: np.stack(x), *padded)
             results.append(np.asarray(function(self.params, stacked))[: len(batch)])
         return np.concatenate(results)
-
-
-def _cannot(model: nn.Module, method: str, part: str) -> str:
-    name, part = type(model).__name__, part or PARTS.get(method, "")
-    if not hasattr(model, method):
-        return f"{name} has no {method}."
-    return (
-        f"This {name} was trained without the part {part!r}, which {method} needs; take one that "
-        "was trained with it."
-    )
 
 
 def _as_it_is(row: Any) -> Any:

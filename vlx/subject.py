@@ -30,6 +30,7 @@ class Subject:
         suited = {
             "zero_shot": can(self.model, "encode_text"),
             "retrieval": can(self.model, "encode_text"),
+            "captioning": can(self.model, "decode_step") and not can(self.model, "encode_text"),
             "vqa": can(self.model, "answer"),
             "statements": self._compares,
             "classification": can(self.model, "classify"),

@@ -15,6 +15,7 @@ from vlx.decode.generate import generate
 from vlx.decode.options import DecodeOptions, Ids
 from vlx.errors import UserError
 from vlx.layers.pixels import normalise
+from vlx.models.capabilities import can, why_not
 from vlx.parallel.mesh import replicated
 
 
@@ -39,6 +40,8 @@ class Writer:
     def __post_init__(self):
         if not hasattr(self.model, "decode_step"):
             raise UserError(f"{type(self.model).__name__} cannot write: it has no decoder.")
+        if not can(self.model, "decode_step"):
+            raise UserError(why_not(self.model, "decode_step"))
 
     def __call__(self, params: Any, image: jax.Array, seed: int = 0) -> Sentences:
         """image: uint8 [B, H, W, 3]; `seed` is for sampling."""

@@ -10,13 +10,14 @@ import numpy as np
 from vlx.errors import UserError
 from vlx.evaluate.context import Context
 from vlx.evaluate.measured import Metrics, means
+from vlx.models.capabilities import can
 
 
 def classification(context: Context, params: Any) -> Metrics:
     """Accuracy by the first and the first five of the model's own classes."""
     setup = context.setup
     model = setup.task.model
-    if not hasattr(model, "classify"):
+    if not can(model, "classify"):
         raise UserError(
             f"The evaluator classification needs a model with classes, which "
             f"{type(model).__name__} has not; leave it out of evaluate.names."

@@ -14,6 +14,7 @@ from vlx.evaluate.bootstrap import interval
 from vlx.evaluate.context import Context
 from vlx.evaluate.examples import keep_examples, keep_pictures
 from vlx.evaluate.measured import Metrics, means
+from vlx.models.capabilities import can
 from vlx.parallel.mesh import place_rows
 from vlx.parallel.start import from_all_processes
 
@@ -36,7 +37,7 @@ def likelihood(context: Context, params: Any) -> Metrics:
     a model that cannot tell how likely a text is.
     """
     setup = context.setup
-    if not hasattr(setup.task.model, "rank"):
+    if not can(setup.task.model, "rank"):
         raise UserError(
             f"The evaluator likelihood needs a model that ranks texts, which "
             f"{type(setup.task.model).__name__} does not; leave it out of evaluate.names."

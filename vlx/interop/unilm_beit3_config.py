@@ -118,6 +118,7 @@ def describe(state: Mapping[str, Any], like: Any = None) -> Beit3Config:
         vocabulary=shape[EMBEDDING][0],
         text_length=shape[text][0] - RESERVED,
         heads=heads,
+        pad=preset.pad,
         mask=preset.mask,
         final_norm=any(re.match(rf"{re.escape(encoder)}layer_norm\.", name) for name in shape),
         **sizes,

@@ -22,6 +22,7 @@ from vlx.data import (
     build_transforms,
 )
 from vlx.errors import UserError
+from vlx.models.capabilities import can
 from vlx.parallel import layout
 from vlx.parallel.mesh import check_batch, make_mesh, place_rows, replicated
 from vlx.tasks import Constant, Task, build_task
@@ -63,7 +64,7 @@ class Setup:
         _ = self.optimizer, self.scales  # which refuse what they cannot do
 
     def check_tokenizer(self) -> None:
-        """Refuses a tokenizer with more words than the model has rows."""
+        """Refuses a tokenizer with more words than the model has rows, or other special ones."""
         if self.tokenizer is None:
             return
         most, words = self.task.vocabulary, self.tokenizer.vocab_size
@@ -72,6 +73,14 @@ class Setup:
                 f"The tokenizer has {words} words, the model {most}. "
                 f"Set model.vocabulary={words}, or take a smaller tokenizer."
             )
+        model = self.task.model
+        for name in ("pad", "mask") if can(model, "decode_step") else ("pad",):
+            own = getattr(model.config, name, None)
+            if own is not None and own != (given := getattr(self.tokenizer, name)):
+                raise UserError(
+                    f"The {name} of the tokenizer is word {given}, that of the model {own}; set "
+                    f"model.{name}={given}, or take the tokenizer that the model was trained with."
+                )
 
     @cached_property
     def mesh(self) -> jax.sharding.Mesh:
