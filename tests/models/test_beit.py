@@ -15,7 +15,9 @@ from small_stages import begin, beit, trained
 from vlx.interop import unilm_beit
 from vlx.interop.table import to_official
 from vlx.layers.multiway import MultiwayConfig
+from vlx.models import parameter_shapes
 from vlx.models.beit import CONFIGS, Aggregation, Beit, BeitConfig, fresh_params
+from vlx.parallel import layout
 
 import small_models as small
 
@@ -159,3 +161,9 @@ def test_registered_sizes(name, millions):
     params = jax.eval_shape(partial(fresh_params, Beit(CONFIGS[name])), jax.random.key(0))
     count = sum(x.size for x in jax.tree.leaves(params))
     assert round(count / 1e6, 2) == millions
+
+
+@pytest.mark.parametrize("config", [AGGREGATED, SHARED, CONFIGS["large_v2"], CONFIGS["base_v2_1k"]])
+def test_every_parameter_has_one_place(config):
+    for path, x in parameter_shapes(Beit(config)).items():
+        assert len(layout.logical_axes(path, x.ndim)) == x.ndim

@@ -7,9 +7,11 @@ import pytest
 from small_stages import beit, classes
 from tasks.reading import named_left_out, not_read
 
+from vlx.errors import UserError
 from vlx.models.beit import Aggregation
 from vlx.objectives.mixing import Mixing
 from vlx.parallel.mesh import MeshConfig, batch_sharding, make_mesh
+from vlx.tasks import build_task
 from vlx.tasks.beit import BeitLoss, BeitTask
 from vlx.train import optimizer
 from vlx.train.optimizer import OptimizerConfig
@@ -100,6 +102,11 @@ def test_mixing_follows_the_step_and_stays_out_of_evaluation():
     assert task.prepare({}, {}, rows, 0, None, {})[0] is rows
     plain = TASKS["classes"]
     assert plain.prepare({}, {}, rows, 0, KEY, {})[0] is rows
+
+
+def test_pictures_whose_codes_are_told_are_not_mixed():
+    with pytest.raises(UserError, match=r"config\.loss: mixing: only pictures of classes can be"):
+        build_task("beit", {"preset": "tiny"}, {"codes": 1.0, "mixing": {"mixup": 0.8}})
 
 
 def test_rates_fall_with_depth_over_both_stacks():

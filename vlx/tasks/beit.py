@@ -41,6 +41,8 @@ class BeitLoss:
     def __post_init__(self):
         if bool(self.codes) == bool(self.classes):
             raise ValueError("give codes or classes a weight, and not both.")
+        if self.codes and self.mixing != Mixing():
+            raise ValueError("mixing: only pictures of classes can be mixed.")
 
 
 def configure(given: Mapping[str, Any]) -> BeitConfig:
