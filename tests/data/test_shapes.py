@@ -181,9 +181,9 @@ def test_boxes_are_the_extents_of_the_instances():
 
 
 def test_semantics_are_the_shapes_of_the_instances():
-    for scene, record in records(("semantic", "instances"), count=7):
+    for scene, record in records(("label_map", "instances"), count=7):
         want = [0, *(1 + SHAPES.index(o.shape) for o in scene.objects)]
-        np.testing.assert_array_equal(record["semantic"], np.take(want, record["instances"]))
+        np.testing.assert_array_equal(record["label_map"], np.take(want, record["instances"]))
 
 
 def test_edges_are_where_instances_change():

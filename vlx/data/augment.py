@@ -15,6 +15,7 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
     "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,  # of numbers that cannot be mixed
 }
 _TRIES = 10  # then a central crop, as torchvision
 
@@ -82,7 +83,8 @@ def _covering(image: Image.Image, size: Size, interpolation: str) -> Image.Image
     else:
         factor = min(height / size[0], width / size[1])
         w, h = round(width / factor), round(height / factor)
-        interpolation = "bicubic"  # open_clip knows no other for rectangles
+        if interpolation != "nearest":
+            interpolation = "bicubic"  # open_clip knows no other for rectangles
     return _resize(image, (h, w), interpolation)
 
 

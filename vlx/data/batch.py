@@ -16,6 +16,7 @@ N captions or boxes of an image (padded).
 | masked         | bool    | [B, T]       | true where a token of `text` is to be predicted        |
 | patch_mask     | bool    | [B, P]       | true for hidden patches, row after row                 |
 | answer_scores  | float32 | [B, A]       | what each known answer is worth, 0 to 1                |
+| label_map      | int32   | [B, H, W]    | class of each pixel; negative where there is none      |
 
 Training batches have the fields that their task names and `weight`; evaluation adds `label` where
 the data have one.

@@ -6,13 +6,14 @@ from typing import Any
 
 from vlx.data.answers import SPELLINGS
 from vlx.data.choose import check
+from vlx.data.label_maps import LabelMapConfig
 from vlx.data.masks import PatchMaskConfig, TextMaskConfig
 from vlx.data.random_augment import AUGMENTATIONS
 from vlx.errors import UserError
 
 CAPTIONS_FROM = ("text", "class_templates")
 CAPTION = ("random", "first")
-ABOUT = ("captions", "questions", "open_questions", "statements", "pairs")
+ABOUT = ("captions", "questions", "open_questions", "statements", "pairs", "label_maps")
 ON_ERROR = ("raise", "skip")
 _OWN = (  # what the parts of a mixture may say for themselves
     *("source", "path", "name", "file", "train_split", "eval_split"),
@@ -60,6 +61,7 @@ class DataConfig:
     target_interpolation: str = "lanczos"  # of the second view; or "bicubic", "bilinear"
     text_mask: TextMaskConfig = TextMaskConfig()  # for tasks that predict words
     patch_mask: PatchMaskConfig = PatchMaskConfig()  # for tasks that predict patches
+    label_map: LabelMapConfig = LabelMapConfig()  # for tasks that predict classes of pixels
     resize_mode: str = "shortest"  # evaluation: "shortest", "squash" or "longest"
     eval_part: float = 1.0  # evaluation, shortest: how much of the shorter side is seen
     interpolation: str = "bicubic"  # or "bilinear", "lanczos"

@@ -29,13 +29,18 @@ from vlx.errors import UserError
 MASKED_TEXT = ("masked_text", "masked")
 TEXT = ("text", "text_mask", *MASKED_TEXT)
 PICTURE = ("image", "target_image")
-LABELS = {"label": "label", "answer_scores": "answers"}  # field -> key of the record
+LABELS = {
+    "label": "label",
+    "answer_scores": "answers",
+    "label_map": "label_map",
+}  # field -> key of the record
 _REMEDIES = {  # key of a record -> what it is called, and what gives it one
     "image": ("image", "take data with pictures"),
     "second_image": ("second image", "take data of pairs, or set data.second_image_column"),
     "captions": ("text", "set data.text_column"),
     "label": ("label", "set data.label_column"),
     "answers": ("answers", "set data.answers_column"),
+    "label_map": ("label map", "take data that have them, such as data.source='ade20k'"),
 }
 
 

@@ -14,6 +14,7 @@ from vlx.data.batch import Example
 from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.decode import decode
 from vlx.data.fields import PICTURE, TEXT, Wanted, given, other_fields, text_fields
+from vlx.data.label_maps import check_shapes, evaluation_map, training_pair
 from vlx.data.records import Record
 from vlx.data.tokenizers import Tokenizer
 from vlx.data.views import training_views
@@ -24,7 +25,8 @@ class TrainTransform:
     """The wanted fields, and no others; see `vlx/data/batch.py`.
 
     Every choice is drawn from the given generator, in this order: caption, image (crop, mirroring,
-    colours, augmentation), second image, words to mask, patches to mask.
+    colours, augmentation; with a label map as `training_pair` says), second image, words to mask,
+    patches to mask.
     """
 
     size: Size
@@ -40,7 +42,11 @@ class TrainTransform:
             captions = given(record, "captions")
             drawn = rng.integers(len(captions)) if c.caption == "random" else 0
             ids = self.tokenizer.encode(captions[drawn], self.length)
-        if wanted.any(PICTURE):
+        if "label_map" in wanted.fields:
+            pair = _pixels(record, "image", c), given(record, "label_map")
+            seen = training_pair(*pair, self.size, c.label_map, c.flip, c.interpolation, rng)
+            example["image"], example["label_map"] = seen
+        elif wanted.any(PICTURE):
             views = training_views(_pixels(record, "image", c), self.size, c, rng)
             example |= zip(("image", "target_image"), views, strict=False)
         if "second_image" in wanted.fields:
@@ -78,6 +84,10 @@ class EvalTransform:
             if c.target_size:
                 target = self._resized(pixels, c.target_size, c.target_interpolation)
                 example["target_image"] = target
+        if "label_map" in wanted.fields:
+            labels = given(record, "label_map")
+            check_shapes(pixels, labels)
+            example["label_map"] = evaluation_map(labels, self.size, c.resize_mode, c.eval_part)
         if "second_image" in wanted.fields:
             second = _pixels(record, "second_image", c)
             example["second_image"] = self._resized(second, self.size, c.interpolation)

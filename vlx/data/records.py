@@ -6,6 +6,7 @@ Record = dict[str, Any]
 # image         encoded bytes, or uint8 [H, W, 3]; not where the data are text alone
 # second_image  as image; of pairs of pictures, the right one
 # captions      tuple of str, at least one: captions, or the question, or the statement
+# label_map     uint8 [H, W]; class of each pixel of the image, 255 where there is none
 # label         int; class, and of statements 1 for true, 0 for false
 # answers       tuple of str, at least one: what every annotator answered, as it was written
 # answer        str; the most common of the answers, where the data say it

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vlx.data.annotated import (
+    ade20k_source,
     coco_captions_source,
+    coco_panoptic_source,
     flickr30k_source,
     karpathy_source,
     nlvr2_source,
@@ -120,10 +122,13 @@ def _tfds(config: DataConfig, split: str, size: int) -> Source:
 
 
 def _shapes(config: DataConfig, split: str, size: int) -> Source:
-    from vlx.data.shapes import ShapesSource, ShapesTextSource
+    from vlx.data.shapes import MAP_CLASSES, ShapesSource, ShapesTextSource
 
     if config.about == "captions":
         return ShapesSource(split=split, size=size, objects=config.objects)
+    if config.about == "label_maps":
+        fields = ("image", "label_map")
+        return ShapesSource(split, size, config.objects, fields, class_names=MAP_CLASSES)
     return ShapesTextSource(config.about, split, size, config.objects)
 
 
@@ -139,6 +144,8 @@ SOURCES: dict[str, Callable[[DataConfig, str, int], Source]] = {
     "nlvr2": nlvr2_source,
     "karpathy": karpathy_source,
     "coco_captions": coco_captions_source,
+    "coco_panoptic": coco_panoptic_source,
+    "ade20k": ade20k_source,
     "nocaps": nocaps_source,
     "flickr30k": flickr30k_source,
     "visual_genome": visual_genome_source,

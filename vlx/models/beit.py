@@ -188,7 +188,7 @@ class Beit(nn.Module):
         return self.norm(x)[:, 1:]
 
     def layer_features(self, image: Array, after: tuple[int, ...]) -> tuple[Array, ...]:
-        """Patches as they are after these layers, counted from 1, without a norm: each [B, P, D]."""
+        """Patches after these layers, counted from 1, without a norm: each [B, P, D]."""
         x, parts, how = self._embed(image, None)
         every = self.encoder.climb(x, parts, collect=True, **how)  # after each layer: NBLD
         return tuple(every[n - 1, :, 1:] for n in after)

@@ -119,7 +119,7 @@ CONFIGS = {
             positions=("relative",),
             pixels="imagenet",
         ),
-        classes=7,
+        classes=9,  # of the built-in world
         after=(1, 2, 3, 4),
         channels=64,
         auxiliary_channels=32,

@@ -5,7 +5,7 @@ from typing import Any
 
 from vlx.config import nearest
 from vlx.errors import UserError
-from vlx.tasks import beit, beit3, beit3_pretraining, coca, dvae, vlmo, vqkd
+from vlx.tasks import beit, beit3, beit3_pretraining, coca, dvae, segmentation, vlmo, vqkd
 from vlx.tasks.task import (
     Batch,
     Choice,
@@ -38,6 +38,7 @@ TASKS = {
     "beit3_pretraining": beit3_pretraining.MaskedTask,
     "coca": coca.CocaTask,
     "dvae": dvae.DvaeTask,
+    "segmentation": segmentation.SegmentationTask,
     "vlmo": vlmo.VlmoTask,
     "vqkd": vqkd.VqkdTask,
 }

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from vlx.data.annotated.form import (
     AnnotatedSource,
     find,
+    home,
     read_each,
     read_json,
     require_rows,
@@ -150,7 +151,7 @@ def _photos(path: str, folder: str, config: DataConfig, split: str) -> PhotoSour
     photos = read_each(value(content, "images", list, path), photo, config)
     rows = [row for row in photos if row.captions]  # test images have none
     require_rows(rows, path, split)
-    return PhotoSource(rows, image_folders(config, _above(path)))
+    return PhotoSource(rows, image_folders(config, home(path)))
 
 
 def _several(captions, place: str) -> tuple[str, ...]:
@@ -173,10 +174,3 @@ def _listed(path: str, split: str, config: DataConfig, names: list[str]) -> list
     with open(file, encoding="utf-8") as lines:
         listed = {os.path.splitext(line.strip())[0] for line in lines}
     return [name for name in names if os.path.splitext(name)[0] in listed]
-
-
-def _above(path: str) -> str:
-    """The folder of a data set whose annotations may have a folder of their own."""
-    folder = os.path.dirname(path) or "."
-    inner = os.path.basename(os.path.abspath(folder)) == "annotations"
-    return os.path.dirname(os.path.abspath(folder)) if inner else folder

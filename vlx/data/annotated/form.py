@@ -121,6 +121,13 @@ def find(config: DataConfig, pattern: str, example: str) -> str:
     raise UserError(f"data.path={path!r} holds {many} {example}; it has: {held}.")
 
 
+def home(path: str) -> str:
+    """The folder of a data set whose annotations may have a folder of their own."""
+    folder = os.path.dirname(path) or "."
+    inner = os.path.basename(os.path.abspath(folder)) == "annotations"
+    return os.path.dirname(os.path.abspath(folder)) if inner else folder
+
+
 def require_rows(rows: list, place: str, split: str) -> None:
     if not rows:
         raise UserError(f"{place} has no rows of the split {split!r}, which needs at least one.")

@@ -1,7 +1,7 @@
 """The built-in procedural world: pictures of shapes with exact truths, and no files."""
 
 from vlx.data.shapes.scene import Object, Scene, sample_scene
-from vlx.data.shapes.source import FIELDS, ShapesPairSource, ShapesSource
+from vlx.data.shapes.source import FIELDS, MAP_CLASSES, ShapesPairSource, ShapesSource
 from vlx.data.shapes.texts import ShapesTextSource
 from vlx.data.shapes.vocabulary import (
     ANSWERS,
@@ -20,6 +20,7 @@ __all__ = [
     "COLOURS",
     "FIELDS",
     "HELD_OUT",
+    "MAP_CLASSES",
     "SHAPES",
     "SIZES",
     "SPLITS",

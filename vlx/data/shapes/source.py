@@ -18,6 +18,7 @@ from vlx.data.shapes.scene import Scene, sample_scene
 from vlx.data.shapes.vocabulary import CLASS_NAMES, SHAPES, SPLITS
 from vlx.errors import UserError
 
+MAP_CLASSES = ("background", *SHAPES)
 SMALLEST = 32  # pixels; a small ring is a ring no longer in a smaller picture
 
 _CAPTIONS, _QUESTIONS, _STATEMENTS, _PHRASES, _PAIR = range(1, 6)  # purposes of random numbers
@@ -32,15 +33,12 @@ class ShapesSource:
     objects: tuple[int, int] = (1, 6)  # fewest and most
     fields: tuple[str, ...] = ("image", "captions", "label")
     length: int | None = None  # records; None: all that the split has
+    class_names: tuple[str, ...] = CLASS_NAMES  # of labels; MAP_CLASSES are those of label maps
 
     pictures_each = 1  # of a record
 
     def __post_init__(self):
         _check(self)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return CLASS_NAMES
 
     def __len__(self) -> int:
         return _length(self)
@@ -140,7 +138,7 @@ FIELDS: dict[str, Callable[[_View], Any]] = {
     # uint8 [S, S]: 0 background, k object k - 1, back to front
     "instances": lambda v: v.instances,
     # uint8 [S, S]: 0 background, 1 + shape
-    "semantic": lambda v: maps.draw_semantic(v.scene, v.instances),
+    "label_map": lambda v: maps.draw_semantic(v.scene, v.instances),
     # float32 [S, S]: picture widths from the camera
     "depth": lambda v: maps.draw_depth(v.scene, v.patches, v.instances),
     # float32 [S, S, 3]: unit length; right, down, towards the camera
