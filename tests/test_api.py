@@ -241,6 +241,24 @@ def test_what_a_model_was_not_trained_for_is_told(square, heads, ask, message):
         ask(Model(trained(vlmo(heads=heads))), square[0])
 
 
+def test_tokens_are_those_of_the_middle_of_a_picture(photos):
+    """As much of the shorter side as the model was trained to see."""
+    tokenizer = trained(DVAE)
+    tokenizer = replace(
+        tokenizer, pixels=replace(tokenizer.pixels, resize_mode="shortest", part=0.5)
+    )
+    large = np.pad(photos[0], ((4, 4), (6, 6), (0, 0)))  # twice as large, and black around
+    got = Model(tokenizer).tokens([large, photos[0]])
+    middle = replace(tokenizer, pixels=replace(tokenizer.pixels, part=1.0))
+    want = Model(middle).tokens(np.asarray([tokenizer.pixels.resize(large)]))
+    assert got.dtype == np.int32
+    assert got.shape == (2, DVAE.grid[0] * DVAE.grid[1])
+    np.testing.assert_array_equal(got[0], want[0])
+    np.testing.assert_array_equal(Model(tokenizer).tokens(large), got[0])
+    shown = tokenizer.pixels.resize(large)
+    assert np.mean(shown == 0) < 0.3 < np.mean(middle.pixels.resize(large) == 0)
+
+
 def test_models_without_texts_give_features(tmp_path, square):
     native.save(tmp_path / "model", trained(classes()))
     model = vlx.load(tmp_path / "model")

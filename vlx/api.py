@@ -129,6 +129,12 @@ class Model:
         vectors = self._in_batches(self._encoder("features"), self._pixels, pictures)
         return vectors[0] if alone else vectors
 
+    def tokens(self, images: Picture | Sequence[Picture]) -> np.ndarray:
+        """A visual tokenizer's codes, in rows from the top left: int32 [B, P] or [P]."""
+        pictures, alone = several(images)
+        codes = self._in_batches(self._encoder("tokens"), self._pixels, pictures).astype(np.int32)
+        return codes[0] if alone else codes
+
     def match(
         self, images: Picture | Sequence[Picture], texts: str | Sequence[str]
     ) -> np.ndarray | float:

@@ -56,7 +56,7 @@ def read_checkpoint(workdir: Path, step: int | str = "latest") -> Pretrained:
     return Pretrained(
         task.model,
         float32(flatten(averaged_params(state, setup.partition))),
-        Pixels(task.image_size, task.pixels, data.resize_mode, data.interpolation),
+        Pixels(task.image_size, task.pixels, data.resize_mode, data.interpolation, data.eval_part),
         config.tokenizer if task.text_length else None,
         tuple(sorted(vocabulary.iterdir())) if vocabulary.is_dir() else (),
         read_answers(str(answers)).answers if answers.is_file() else (),

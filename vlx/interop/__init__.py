@@ -142,11 +142,10 @@ FORMATS = {
         knows=lambda names: unilm_beit2_vqkd.CODEBOOK in names,
         table=lambda config, names: unilm_beit2_vqkd.table(config),
         clean=unilm_beit2_vqkd.clean,
-        config_file=unilm_files.config_file(
-            unilm_beit2_vqkd.read_config, unilm_beit2_vqkd.write_config
-        ),
+        weights_file="model.safetensors",
+        default=unilm_beit2_vqkd.default,
+        config_file=unilm_beit2_vqkd.CONFIG_FILE,
         describe=unilm_beit2_vqkd.describe,
-        **_UNILM,
     ),
     "mmseg_upernet": Format(
         about="BEiT under UPerNet in mmsegmentation, which tells a class for every pixel",

@@ -26,15 +26,19 @@ class Pixels:
     statistics: str = "clip"  # a name in `vlx.layers.pixels.STATISTICS`
     resize_mode: str = "shortest"
     interpolation: str = "bicubic"
+    part: float = 1.0  # shortest: how much of the shorter side is seen
 
     def __post_init__(self):
         if self.statistics not in STATISTICS:
             known = ", ".join(STATISTICS)
             raise ValueError(f"statistics={self.statistics!r}: choose from {known}.")
+        if not 0 < self.part <= 1:
+            raise ValueError(f"part={self.part} must be above 0 and at most 1.")
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """uint8 [any, any, 3] -> [height, width, 3]."""
-        return evaluation_resize(image, self.size, self.resize_mode, self.interpolation)
+        how = self.resize_mode, self.interpolation
+        return evaluation_resize(image, self.size, *how, part=self.part)
 
 
 @dataclass(frozen=True)

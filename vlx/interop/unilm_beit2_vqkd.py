@@ -9,7 +9,9 @@ import numpy as np
 
 from vlx.errors import UserError
 from vlx.interop import unilm_beit
+from vlx.interop.description import ConfigFile, Description
 from vlx.interop.open_clip_blocks import linear
+from vlx.interop.pretrained import Pixels
 from vlx.interop.table import Rule, Transform, below
 from vlx.models.beit import BeitConfig
 from vlx.models.vqkd import CONFIGS, VqkdConfig
@@ -132,3 +134,16 @@ def _tower(state: Mapping[str, Any], name: str, known: Iterable[BeitConfig]) -> 
     layers = sum(bool(re.fullmatch(r"blocks\.\d+\.norm1\.weight", x)) for x in own)
     like = (c for c in known if (c.encoder.width, c.encoder.layers) == (width, layers))
     return unilm_beit.describe(own, next(like, None))
+
+
+def default(config: VqkdConfig) -> Description:
+    """The middle of a picture, as the official code cuts it."""
+    pixels = Pixels(config.image_size, config.pixels, "shortest", "bicubic", part=224 / 256)
+    return Description(config, pixels, None)
+
+
+CONFIG_FILE = ConfigFile(
+    "unilm_config.json",
+    lambda official: default(read_config(official)),
+    lambda description: write_config(description.config),
+)

@@ -16,6 +16,8 @@ from vlx.layers.attention import unit
 
 Array = jax.Array
 
+ROUNDING = 1e-6  # of squared distances; codes so equally far are equally near on any device
+
 
 @struct.dataclass
 class Quantized:
@@ -30,7 +32,9 @@ def nearest(z: Array, codes: Array) -> Array:
     """The first of the nearest codes: [..., E], [V, E] -> int32 [...]."""
     products = jnp.einsum("...E,VE->...V", z, codes, precision="highest")
     lengths = jnp.sum(jnp.square(z), axis=-1, keepdims=True) + jnp.sum(jnp.square(codes), axis=1)
-    return jnp.argmin(lengths - 2 * products, axis=-1).astype(jnp.int32)
+    distance = lengths - 2 * products
+    least = jnp.min(distance, axis=-1, keepdims=True)
+    return jnp.argmax(distance <= least + ROUNDING, axis=-1).astype(jnp.int32)
 
 
 def quantize(z: Array, codes: Array) -> Quantized:
@@ -86,8 +90,7 @@ def kmeans(rows: Array, weight: Array, start: Array, rounds: int) -> tuple[Array
 
     def one_round(_, state):
         codes, _ = state
-        products = jnp.einsum("NE,VE->NV", rows, codes, precision="highest")
-        counts, sums = add_up(rows, jnp.argmax(products, axis=1), weight, len(codes))
+        counts, sums = add_up(rows, nearest(rows, codes), weight, len(codes))
         return jnp.where(counts[:, None] > 0, unit(sums), codes), counts
 
     return jax.lax.fori_loop(0, rounds, one_round, (start, jnp.zeros(len(start))))
