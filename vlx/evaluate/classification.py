@@ -32,7 +32,15 @@ def classification(context: Context, params: Any) -> Metrics:
 
 
 def accuracy(logits: np.ndarray, label: np.ndarray) -> Metrics:
-    """Of logits [N, C] and classes [N]; `chance` is that of the most frequent class."""
+    """Of logits [N, C] and classes [N]; `chance` is that of the most frequent class.
+
+    Raises UserError for labels that the model has no class for.
+    """
+    if label.max() >= logits.shape[1]:
+        raise UserError(
+            f"The data have labels up to {label.max()}, the model tells {logits.shape[1]} classes "
+            "apart, counted from 0; set config.model.classes to those of the data."
+        )
     own = np.take_along_axis(logits, label[:, None], axis=1)
     place = np.sum(logits > own, axis=1)
     shares = means({f"top{k}": place < k for k in (1, 5) if k < logits.shape[1]})

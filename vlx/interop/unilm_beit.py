@@ -104,11 +104,11 @@ def read_config(official: Mapping[str, Any]) -> BeitConfig:
 
 
 def _read_aggregation(official: Mapping[str, Any]) -> Aggregation:
-    if "head_layers" not in official:
+    if not {"early_layers", "head_layers"} & set(official):
         return Aggregation()
     return Aggregation(
-        official["head_layers"],
-        official["early_layers"],
+        official.get("head_layers", 2),  # the official defaults
+        official.get("early_layers", 6),
         own_head=not official.get("shared_lm_head", True),
     )
 
