@@ -43,14 +43,14 @@ class TrainTransform:
             drawn = rng.integers(len(captions)) if c.caption == "random" else 0
             ids = self.tokenizer.encode(captions[drawn], self.length)
         if "label_map" in wanted.fields:
-            pair = _pixels(record, "image", c), given(record, "label_map")
+            pair = read_pixels(record, "image", c), given(record, "label_map")
             seen = training_pair(*pair, self.size, c.label_map, c.flip, c.interpolation, rng)
             example["image"], example["label_map"] = seen
         elif wanted.any(PICTURE):
-            views = training_views(_pixels(record, "image", c), self.size, c, rng)
+            views = training_views(read_pixels(record, "image", c), self.size, c, rng)
             example |= zip(("image", "target_image"), views, strict=False)
         if "second_image" in wanted.fields:
-            second = _pixels(record, "second_image", c)
+            second = read_pixels(record, "second_image", c)
             example["second_image"] = training_views(second, self.size, c, rng)[0]
         if wanted.any(TEXT):
             example |= text_fields(ids, wanted, self.tokenizer, c.text_mask, rng)
@@ -79,7 +79,7 @@ class EvalTransform:
         rng = np.random.default_rng(zlib.crc32(str(record.get("id")).encode()))
         example: Example = {}
         if wanted.any(PICTURE):
-            pixels = _pixels(record, "image", c)
+            pixels = read_pixels(record, "image", c)
             example["image"] = self._resized(pixels, self.size, c.interpolation)
             if c.target_size:
                 target = self._resized(pixels, c.target_size, c.target_interpolation)
@@ -89,7 +89,7 @@ class EvalTransform:
             check_shapes(pixels, labels)
             example["label_map"] = evaluation_map(labels, self.size, c.resize_mode, c.eval_part)
         if "second_image" in wanted.fields:
-            second = _pixels(record, "second_image", c)
+            second = read_pixels(record, "second_image", c)
             example["second_image"] = self._resized(second, self.size, c.interpolation)
         if wanted.any(TEXT):
             ids = self.tokenizer.encode(given(record, "captions")[0], self.length)
@@ -137,6 +137,7 @@ def _chosen(example: Example, wanted: Wanted) -> Example:
     return {name: example[name] for name in dict.fromkeys((*wanted.fields, "weight"))}
 
 
-def _pixels(record: Record, key: str, config: DataConfig) -> np.ndarray:
+def read_pixels(record: Record, key: str, config: DataConfig) -> np.ndarray:
+    """The picture under `key`: uint8 [H, W, 3]."""
     image = given(record, key)
     return decode(image, config.max_pixels) if isinstance(image, bytes) else image

@@ -16,6 +16,7 @@ from vlx.evaluate.losses import losses
 from vlx.evaluate.measured import Metrics
 from vlx.evaluate.probes import knn, linear_probe
 from vlx.evaluate.retrieval import retrieval
+from vlx.evaluate.segmentation import segmentation
 from vlx.evaluate.zero_shot import zero_shot
 from vlx.parallel.mesh import check_batch
 from vlx.train.setup import Setup
@@ -34,6 +35,7 @@ EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
     "knn": knn,
     "vqa": vqa,
     "statements": statements,
+    "segmentation": segmentation,
 }
 
 

@@ -76,6 +76,17 @@ class Context:
         return jax.jit(run, out_shardings=replicated(self.setup.mesh))
 
     @cached_property
+    def segment(self) -> Callable:
+        """Logits of classes of pixels: (params, uint8 [B, H, W, 3]) -> float32 [B, h, w, K]."""
+        model, pixels = self.setup.task.model, self.setup.task.pixels
+
+        def run(params, image):
+            image = normalise(image, pixels)
+            return model.apply({"params": params}, image, method="segment").astype(jnp.float32)
+
+        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+
+    @cached_property
     def match(self) -> Callable:
         """Logits of belonging together: (params, uint8 [B, H, W, 3], int32 [B, T]) -> [B]."""
         model, pixels = self.setup.task.model, self.setup.task.pixels

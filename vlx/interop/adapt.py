@@ -97,6 +97,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "beit3": {**_UNILM, "text/positions/embedding": _first_rows},
     "clip": _OPEN_CLIP,
     "coca": _OPEN_CLIP,
+    "segmenter": {f"backbone/{path}": rule for path, rule in _UNILM.items()},
     "vlmo": {**_UNILM, "text/positions/embedding": _first_rows, "types/embedding": _kinds},
 }
 
@@ -111,6 +112,12 @@ def _own_relative(given: Given, new: Any, old: Any) -> Given:
     return rest | {place: shared + given[place] if place in given else shared for place in layers}
 
 
+def _as_backbone(given: Given, new: Any, old: Any) -> Given:
+    """An encoder becomes that of a segmenter, whose layers have relative positions of their own."""
+    given = _own_relative(given, new.backbone, old)
+    return {(f"backbone/{path}", layer): x for (path, layer), x in given.items()}
+
+
 def _image_alone(given: Given, new: Any, old: Any) -> Given:
     """The vector that tells images from texts becomes part of all image tokens."""
     kinds = "types/embedding", None
@@ -123,5 +130,6 @@ def _image_alone(given: Given, new: Any, old: Any) -> Given:
 VIEWS: dict[tuple[str, str], Callable[[Given, Any, Any], Given]] = {
     ("beit", "beit"): _own_relative,
     ("beit", "vlmo"): _own_relative,
+    ("beit", "segmenter"): _as_backbone,
     ("vlmo", "beit"): _image_alone,
 }

@@ -1,0 +1,24 @@
+"""A segmenter from nothing on the built-in world: shapes and their background, nine classes.
+
+python train.py --config=configs/beit2/shapes_maps.py --workdir=runs/maps
+"""
+
+from ml_collections import ConfigDict
+
+from vlx.tasks.segmentation import NO_DECAY
+
+
+def get_config() -> ConfigDict:
+    c = ConfigDict({"task": "segmentation", "seed": 0, "steps": 1500, "init_from": ""})
+    c.model = {"preset": "tiny", "classes": 9}
+    c.loss = {"statistics_group": 16}
+    c.data = {"source": "shapes", "about": "label_maps", "flip": True}
+    # Pictures hold large shapes: a crop is nearly a whole one, and may be background for the most.
+    c.data.label_map = {"scale": (0.9, 1.2), "most": 0.95, "distort": False}
+    c.batch = {"size": 32}
+    c.optimizer = {"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "clip": 1.0}
+    c.optimizer.no_decay = NO_DECAY
+    c.optimizer.schedule = {"name": "cosine", "warmup": 100}
+    c.evaluate = {"every": 500, "batch_size": 64, "examples": 512}
+    c.checkpoint = {"every": 500}
+    return c
