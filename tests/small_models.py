@@ -10,6 +10,7 @@ from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.text import TextConfig
 from vlx.layers.transformer import TransformerConfig
 from vlx.layers.vision import PoolerConfig, VisionConfig
+from vlx.models.beit3 import Beit3Config
 from vlx.models.coca import CocaConfig, DecoderConfig
 from vlx.models.vlmo import VlmoConfig
 
@@ -49,6 +50,29 @@ def vlmo(**changes) -> VlmoConfig:
         "answers": 4,
     }
     return VlmoConfig(**(parts | changes))
+
+
+def beit3(apart: bool = True, **changes) -> Beit3Config:
+    """A model that writes captions, of the released form or of the paper's."""
+    encoder = MultiwayConfig(
+        *(10, 3, 2, 7),
+        experts=("image", "text"),
+        pair_layers=0 if apart else 1,
+        apart=apart,
+        inner_norm=True,
+        biases="qkv",
+    )
+    parts = {
+        "encoder": encoder,
+        "image_size": (6, 9),
+        "patch": 3,
+        "vocabulary": VOCABULARY,
+        "text_length": LENGTH,
+        "heads": ("captions",),
+        "pad": 0,
+        "mask": 4,
+    }
+    return Beit3Config(**(parts | changes))
 
 
 def parameters(module, *inputs, seed: int = 1):

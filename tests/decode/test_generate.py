@@ -1,6 +1,7 @@
 """Writing texts: with and without a cache alike, and by the rules that the options name."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from vlx.decode import DecodeOptions, Ids, generate
 from vlx.errors import UserError
 from vlx.layers.stack import Compute
+from vlx.models.beit3 import Beit3
 from vlx.models.coca import Coca, DecoderConfig
 
 import small_models as small
@@ -19,10 +21,14 @@ IDS, LENGTH, IMAGES = Ids(start=1, end=2), 11, 3
 TEXT = replace(small.TEXT, length=LENGTH)
 SEPARATE = DecoderConfig(small.TOWER, small.VOCABULARY, "separate_mlp")
 MODELS = {
-    "paper": small.coca(text=TEXT),
-    "open_clip": small.coca(text=replace(TEXT, mask="legacy"), decoder=SEPARATE),
-    "no class token": small.coca(text=replace(TEXT, mask="pad", pooling="last", norm_tokens=True)),
-    "unrolled": small.coca(text=TEXT, compute=Compute(scan=False)),
+    "paper": Coca(small.coca(text=TEXT)),
+    "open_clip": Coca(small.coca(text=replace(TEXT, mask="legacy"), decoder=SEPARATE)),
+    "no class token": Coca(
+        small.coca(text=replace(TEXT, mask="pad", pooling="last", norm_tokens=True))
+    ),
+    "unrolled": Coca(small.coca(text=TEXT, compute=Compute(scan=False))),
+    "masks": Beit3(small.beit3(text_length=LENGTH)),
+    "masks, experts for pairs": Beit3(small.beit3(apart=False, text_length=LENGTH)),
 }
 
 
@@ -33,7 +39,7 @@ def writers():
 
     def get(name):
         if name not in made:
-            model = Coca(MODELS[name])
+            model = MODELS[name]
             made[name] = model, small.parameters(model, small.pixels(1), small.words(1))
         return made[name]
 
@@ -48,18 +54,28 @@ def write(writer, *, rng=0, prompt=None, images=IMAGES, **options):
     return np.asarray(text), np.asarray(score)
 
 
+@partial(jax.jit, static_argnums=0)
+def ranked(model, params, image, text):
+    return model.apply({"params": params}, image, text, method="rank")
+
+
 WAYS = [
     {},
     {"min_length": 6, "repetition_penalty": 1.7},
     {"method": "sample", "top_k": 9, "temperature": 1.5},
     {"method": "beam", "beams": 3, "no_repeat_ngram": 2},
     {"method": "beam", "beams": 4, "groups": 2, "score": "raw_logits"},
+    {"method": "beam", "beams": 3, "score": "one_finished", "length_penalty": 0.6},
 ]
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [*(("paper", way) for way in WAYS), *((name, WAYS[0]) for name in list(MODELS)[1:])],
+    [
+        *(("paper", way) for way in WAYS),
+        *((name, WAYS[0]) for name in list(MODELS)[1:]),
+        ("masks", WAYS[-1]),
+    ],
 )
 def test_a_cache_changes_no_token_and_no_score(writers, name, options):
     prompt = jnp.asarray([[1, 7, 5], [1, 9, 4], [1, 3, 3]])
@@ -70,12 +86,13 @@ def test_a_cache_changes_no_token_and_no_score(writers, name, options):
     np.testing.assert_array_equal(text[:, :3], prompt)
 
 
-def test_the_score_is_the_likelihood_that_the_model_ranks_by(writers):
-    model, params = writers("paper")
+@pytest.mark.parametrize("name", ["paper", "masks"])
+def test_the_score_is_the_likelihood_that_the_model_ranks_by(writers, name):
+    model, params = writers(name)
     text, score = write((model, params))
     ended = np.any(text[:, 1:] == IDS.end, axis=1)
-    rank = model.apply({"params": params}, small.pixels(IMAGES), text, method="rank")
     assert ended.all()
+    rank = ranked(model, params, small.pixels(IMAGES), text)
     np.testing.assert_allclose(score, rank, rtol=1e-4)
 
 
@@ -111,7 +128,7 @@ def test_more_beams_find_likelier_texts(writers):
 
     def likelihood(**options):
         text, _ = write((model, params), min_length=LENGTH - 1, **options)
-        return model.apply({"params": params}, small.pixels(IMAGES), text, method="rank").sum()
+        return ranked(model, params, small.pixels(IMAGES), text).sum()
 
     assert likelihood(method="beam", beams=6) > likelihood()
 
@@ -120,6 +137,32 @@ def test_one_beam_is_greedy(writers):
     greedy, _ = write(writers("paper"))
     one, _ = write(writers("paper"), method="beam", beams=1)
     np.testing.assert_array_equal(one[:, :-1], greedy[:, :-1])  # at the last slot greedy ends
+
+
+def test_where_one_text_is_kept_its_score_counts_its_start_and_its_end(writers):
+    model, params = writers("masks")
+    options = {"beams": 3, "score": "one_finished", "length_penalty": 0.7}
+    text, score = write((model, params), method="beam", images=16, **options)
+    likelihood = ranked(model, params, small.pixels(16), text)
+    end = np.argmax(text == IDS.end, axis=1)
+    by_itself = end < LENGTH - 2  # others lose the word that their score still counts
+    assert by_itself.any()
+    want = (likelihood / (end + 1.0) ** 0.7)[by_itself]
+    np.testing.assert_allclose(score[by_itself], want, rtol=1e-4)
+    assert (text[~by_itself, LENGTH - 2] == IDS.end).all()
+    assert (text[:, LENGTH - 1] == IDS.pad).all()
+
+
+@pytest.mark.parametrize("options", [WAYS[2], WAYS[-1]])
+def test_equal_images_get_equal_texts(writers, options):
+    model, params = writers("masks")
+    options = DecodeOptions(**{"max_length": LENGTH} | options)
+    image = jnp.repeat(small.pixels(2), 2, axis=0)
+    draws = jnp.repeat(jax.random.uniform(jax.random.key(0), (LENGTH, 2)), 2, axis=1)
+    text, score = generate(model, params, image, options, IDS, None, draws)
+    np.testing.assert_array_equal(text[::2], text[1::2])
+    np.testing.assert_allclose(score[::2], score[1::2], rtol=1e-5)
+    assert (text[0] != text[2]).any()
 
 
 @pytest.mark.parametrize(
@@ -145,10 +188,13 @@ def test_a_model_that_reads_both_ways_cannot_write():
 
 
 def test_texts_longer_than_the_model_reads_are_refused(writers):
-    with pytest.raises(
-        UserError, match=r"Texts of 12 tokens .* the model takes 11; set max_length=11"
-    ):
-        write(writers("paper"), max_length=12)
+    for name in ("paper", "masks"):
+        with pytest.raises(
+            UserError, match=r"Texts of 12 tokens .* the model takes 11; set max_length=11"
+        ):
+            write(writers(name), max_length=12)
     prompt = jnp.ones((IMAGES, LENGTH), jnp.int32)
     with pytest.raises(ValueError, match="leaves no room"):
         write(writers("paper"), prompt=prompt)
+    with pytest.raises(UserError, match=r"at most 11 tokens .* begins with 10 has no room"):
+        write(writers("masks"), prompt=prompt[:, :-1], **WAYS[-1])
