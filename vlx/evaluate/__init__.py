@@ -14,6 +14,7 @@ from vlx.evaluate.encode import Encoder
 from vlx.evaluate.likelihood import likelihood
 from vlx.evaluate.losses import losses
 from vlx.evaluate.measured import Metrics
+from vlx.evaluate.masked_patches import masked_patches
 from vlx.evaluate.probes import knn, linear_probe
 from vlx.evaluate.retrieval import retrieval
 from vlx.evaluate.segmentation import segmentation
@@ -28,6 +29,7 @@ EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
     "classification": classification,
     "codes": codes,
     "losses": losses,
+    "masked_patches": masked_patches,
     "likelihood": likelihood,
     "retrieval": retrieval,
     "zero_shot": zero_shot,

@@ -5,7 +5,7 @@ The pictures of a kind have a folder of its own, so that they are always those o
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,22 @@ def keep_pictures(context: Context, kind: str, source: Source, indices: Iterable
 
     Of an example of two pictures both, side by side.
     """
+    names = [name for name in PICTURES if name in context.setup.task.fields]
+    transform = context.asked(*names)
+    examples = {index: transform(source[index]) for index in sorted(set(indices))}
+    sides = {n: [example[name] for name in names] for n, example in examples.items()}
+    keep_made_pictures(context, kind, {n: np.concatenate(x, axis=1) for n, x in sides.items()})
+
+
+def keep_made_pictures(context: Context, kind: str, pictures: Mapping[int, np.ndarray]) -> None:
+    """Writes pictures uint8 [height, any, 3] by the number of their example, for older ones."""
     if jax.process_index() != 0:
         return
     workdir, split = context.setup.workdir, context.split
     folder = examples_file(workdir, kind, split).with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    names = [name for name in PICTURES if name in context.setup.task.fields]
-    transform = context.asked(*names)
-    for index in sorted(set(indices)):
-        example = transform(source[index])
-        picture = Image.fromarray(np.concatenate([example[name] for name in names], axis=1))
-        picture.thumbnail((SIDE * len(names), SIDE))
+    for index, pixels in pictures.items():
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((round(SIDE * picture.width / picture.height), SIDE))
         picture.save(picture_file(workdir, kind, split, index), quality=QUALITY)

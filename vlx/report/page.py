@@ -56,6 +56,7 @@ def render(runs: Sequence[Run]) -> str:
         retrieval=panels.retrieval(runs),
         answers=panels.answers(runs),
         statements=panels.statements(runs),
+        completions=panels.completions(runs),
         failures=panels.failures(runs),
         units=UNITS,
         config=settings([run.config for run in runs]),

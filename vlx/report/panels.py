@@ -17,7 +17,10 @@ from vlx.report.runs import Run
 
 FINE = 8  # pixels of a patch in the veil over a picture
 DARKEST = 0.8  # of the veil, where nothing is read
-SIDE_BY_SIDE = ("statements",)  # kinds of examples that may have several pictures, in one file
+SIDE_BY_SIDE = (
+    "statements",
+    "masked_patches",
+)  # kinds of examples that may have several pictures, in one file
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,19 @@ def answers(runs: Sequence[Run]) -> list[Panel]:
 def statements(runs: Sequence[Run]) -> list[Panel]:
     """For each split: statements with their pictures and what every run took for the truth."""
     return _together(runs, "statements", lambda example: {"truth": example["expected"][0]})
+
+
+def completions(runs: Sequence[Run]) -> list[Panel]:
+    """For each run and split: images, what the model saw of them, and how it completes them."""
+    return [
+        Panel(
+            split,
+            n,
+            [x | {"pictures": _pictures([run], "masked_patches", split, x["index"])} for x in kept],
+        )
+        for n, run in enumerate(runs)
+        for split, kept in run.examples("masked_patches").items()
+    ]
 
 
 def _together(

@@ -192,7 +192,7 @@ class Beit3Task(OfBeit3):
             patterns += [r"text/.*", r"(encoder/.*/|norm/)(text|pair)/.*"]
         if w.contrastive:
             patterns.append(r"encoder/.*/pair/.*")
-        elif self.config.encoder.pair_layers:
+        elif self.config.encoder.pair_layers and not w.classes:
             patterns.append(r"encoder/upper/layers/(image|text)/.*")
         return tuple(patterns)
 

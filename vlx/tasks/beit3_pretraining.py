@@ -69,6 +69,10 @@ class MaskedTask(OfBeit3, Joint):
     config: Beit3Config
     loss: MaskedLoss
 
+    @property
+    def evaluators(self) -> tuple[str, ...]:
+        return ("losses", "masked_patches") if "image" in self.loss.groups else ("losses",)
+
     @classmethod
     def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "MaskedTask":
         """The task of a run's `model` and `loss` sections."""
