@@ -13,8 +13,8 @@ from vlx.evaluate.context import Context
 from vlx.evaluate.encode import Encoder
 from vlx.evaluate.likelihood import likelihood
 from vlx.evaluate.losses import losses
-from vlx.evaluate.measured import Metrics
 from vlx.evaluate.masked_patches import masked_patches
+from vlx.evaluate.measured import Metrics
 from vlx.evaluate.probes import knn, linear_probe
 from vlx.evaluate.retrieval import retrieval
 from vlx.evaluate.segmentation import segmentation

@@ -73,9 +73,9 @@ class Setup:
                 f"The tokenizer has {words} words, the model {most}. "
                 f"Set model.vocabulary={words}, or take a smaller tokenizer."
             )
-        model = self.task.model
-        for name in ("pad", "mask") if can(model, "decode_step") else ("pad",):
-            own = getattr(model.config, name, None)
+        config = getattr(self.task.model, "config", None)
+        for name in ("pad", "mask") if can(self.task.model, "decode_step") else ("pad",):
+            own = getattr(config, name, None)
             if own is not None and own != (given := getattr(self.tokenizer, name)):
                 raise UserError(
                     f"The {name} of the tokenizer is word {given}, that of the model {own}; set "
