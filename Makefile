@@ -11,7 +11,7 @@ CLIP_FILES := open_clip_torch==3.3.0
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env peers demo demo-vlmo test lint format bench clean
+.PHONY: help env peers demo demo-vlmo demo-beit3 test lint format bench clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/' \
@@ -37,6 +37,15 @@ demo-vlmo: env  ## trains a small VLMo stage after stage, measures the last two
 	$(BIN)/python eval.py --workdir=runs/vlmo/pairs
 	$(BIN)/python eval.py --workdir=runs/vlmo/questions
 	$(BIN)/python -m vlx report runs/vlmo/pairs runs/vlmo/questions --output=runs/vlmo/report.html
+
+demo-beit3: env  ## a small BEiT-3: teacher, tokenizer, pre-training, captions
+	@for stage in teacher tokenizer pretraining captions; do \
+		$(BIN)/python train.py --config=configs/beit3/shapes.py:$$stage \
+			--workdir=runs/beit3/$$stage || exit $$?; \
+	done
+	$(BIN)/python eval.py --workdir=runs/beit3/pretraining
+	$(BIN)/python eval.py --workdir=runs/beit3/captions
+	$(BIN)/python -m vlx report runs/beit3/pretraining runs/beit3/captions --output=runs/beit3/report.html
 
 test: env  ## all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
