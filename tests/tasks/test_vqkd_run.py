@@ -14,6 +14,7 @@ from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 from vlx.initialise import initialiser
 from vlx.interop import native, official
+from vlx.interop.fit import RESIZED, TAKEN, fit
 from vlx.layers.multiway import MultiwayConfig
 from vlx.models.beit import BeitConfig
 from vlx.parallel.mesh import make_mesh
@@ -23,6 +24,7 @@ from vlx.train.checkpoint import FOLDER, Checkpoints
 from vlx.train.config import RunConfig
 from vlx.train.log import Logger, read_metrics
 from vlx.train.loop import train
+from vlx.train.partition import flatten
 from vlx.train.setup import Setup, resolved
 
 from tiny_run import bits
@@ -129,20 +131,42 @@ def test_a_run_that_begins_with_a_tokenizer_keeps_its_codes(run, tmp_path):
     np.testing.assert_allclose(codebook(begun), codebook(run), atol=1e-5)
 
 
-def test_its_codes_are_what_masked_patches_are_told_by(run, tmp_path):
-    """The run's folder is the tokenizer of another run."""
+def masked(run, folder, size: int) -> Setup:
+    """A run of masked patches whose tokenizer is the folder of `run` and sees so many pixels."""
     encoder = {**TOWER, "experts": ("image",)}
     model = {"preset": "tiny", "image_size": 36, "patch": 12, "codes": 11, "encoder": encoder}
-    data = {**GIVEN["data"], "target_size": 36, "patch_mask": {"patches": 4, "smallest": 1}}
+    data = {**GIVEN["data"], "target_size": size, "patch_mask": {"patches": 4, "smallest": 1}}
     loss = {"codes": 1.0, "tokenizer": str(run.workdir)}
-    setup = setup_of(tmp_path / "run", model, task="beit", loss=loss, data=data)
+    return setup_of(folder, model, task="beit", loss=loss, data=data)
+
+
+def prepared(setup: Setup, image: np.ndarray) -> dict:
+    batch = {"target_image": image, "patch_mask": np.zeros((len(image), 9), bool)}
+    return setup.task.prepare({}, {}, batch, 0, None, setup.constants)[0]
+
+
+def test_its_codes_are_what_masked_patches_are_told_by(run, tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (3, 36, 36, 3), dtype=np.uint8)
-    batch = {"target_image": image, "patch_mask": np.zeros((3, 9), bool)}
-    prepared, _ = setup.task.prepare({}, {}, batch, 0, None, setup.constants)
-    want = run.task.model.apply(
-        {"params": weights.read(run.workdir).tree}, image / 127.5 - 1, method="tokens"
-    )
-    np.testing.assert_array_equal(prepared["codes"], want)
+    got = prepared(masked(run, tmp_path / "run", 36), image)["codes"]
+    params = {"params": weights.read(run.workdir).tree}
+    want = run.task.model.apply(params, image / 127.5 - 1, method="tokens")
+    np.testing.assert_array_equal(got, want)
+
+
+def test_it_sees_pictures_of_one_size(run, tmp_path):
+    with pytest.raises(UserError, match=r"have 36 x 36 pixels, and these 24 x 24. Set data.target"):
+        prepared(masked(run, tmp_path / "run", 24), np.zeros((3, 24, 24, 3), np.uint8))
+
+
+def test_a_larger_tokenizer_begins_with_all_of_a_smaller_one(run, tmp_path):
+    """Positions of encoder and decoder are resized; everything else is taken."""
+    larger = {**MODEL_GIVEN, "image_size": 48}
+    begun = setup_of(tmp_path / "run", larger, loss=run.config.loss, init_from=str(run.workdir))
+    shapes = {path: x.shape for path, x in flatten(whole(*begun.shapes)).items()}
+    rows = fit(shapes, begun.task.config, weights.read(run.workdir)).rows
+    assert {row.what for row in rows} == {TAKEN, RESIZED}
+    resized = {row.path for row in rows if row.what == RESIZED}
+    assert resized == {"encoder/image/positions", "decoder/image/positions"}
 
 
 def test_usage_is_of_tokenizers_alone(tmp_path):

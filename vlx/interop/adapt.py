@@ -89,7 +89,8 @@ def _relative(table, wanted, new, old):
 
 
 _OPEN_CLIP = {"image/positions": _grid(antialias=True), "text/positions": _length}
-_UNILM = {"image/positions": _grid(antialias=False), RELATIVE: _relative}
+_POSITIONS = {"image/positions": _grid(antialias=False)}
+_UNILM = {**_POSITIONS, RELATIVE: _relative}
 
 # The new model's name -> path -> how its table follows from one of another size.
 RULES: dict[str, dict[str, Rule]] = {
@@ -99,6 +100,11 @@ RULES: dict[str, dict[str, Rule]] = {
     "coca": _OPEN_CLIP,
     "segmenter": {f"backbone/{path}": rule for path, rule in _UNILM.items()},
     "vlmo": {**_UNILM, "text/positions/embedding": _first_rows, "types/embedding": _kinds},
+    "vqkd": {
+        f"{part}/{path}": rule
+        for part in ("encoder", "decoder")
+        for path, rule in _POSITIONS.items()
+    },
 }
 
 

@@ -95,7 +95,15 @@ class Vqkd(nn.Module):
         return self.predict_features(image) if self.config.features else self.tokens(image)
 
     def code_vectors(self, image: Array) -> Array:
-        """What codes are found by, of unit length: [B, P, E], float32."""
+        """What codes are found by, of unit length: [B, P, E], float32.
+
+        Raises ValueError for images of another size than the model's.
+        """
+        given, own = image.shape[1:3], self.config.image_size
+        if given != own:
+            raise ValueError(
+                f"its images have {own[0]} x {own[1]} pixels, and these {given[0]} x {given[1]}."
+            )
         return unit(self.code_head(self.encoder.patch_features(image)))
 
     def tokens(self, image: Array) -> Array:

@@ -10,7 +10,10 @@ def with_codes(batch: Batch, constants: Mapping[str, Constant]) -> Batch:
     """The batch with `codes` int32 [B, P], of its `target_image` unless they are there already."""
     if "codes" in batch:
         return batch
-    codes = constants["tokenizer"]("tokens", batch["target_image"])
+    try:
+        codes = constants["tokenizer"]("tokens", batch["target_image"])
+    except ValueError as error:
+        raise UserError(f"config.loss.tokenizer: {error} Set data.target_size.") from error
     if codes.shape[1] != batch["patch_mask"].shape[1]:
         raise UserError(
             f"The tokenizer has {codes.shape[1]} codes for an image of "
