@@ -10,7 +10,6 @@ import numpy as np
 
 from vlx.config import build
 from vlx.data import Batch, EvalTransform, Source, evaluation_batches
-from vlx.data.fields import Wanted
 from vlx.decode import DecodeOptions, Writer
 from vlx.evaluate.encode import Encoder
 from vlx.layers.attention import READ
@@ -110,7 +109,8 @@ class Context:
 
     def asked(self, *fields: str) -> EvalTransform:
         """Examples of these fields alone."""
-        return replace(self.setup.transforms[1], wanted=Wanted(fields))
+        transform = self.setup.transforms[1]
+        return replace(transform, wanted=replace(transform.wanted, fields=fields))
 
     def batches(
         self, source: Source, most: int, transform: EvalTransform | None = None
