@@ -22,6 +22,8 @@ from vlx.models.beit import Beit, BeitConfig, scaled_by_depth
 
 Array = jax.Array
 
+TOWERS = ("encoder", "decoder")
+
 
 @dataclass(frozen=True)
 class VqkdConfig:
@@ -129,10 +131,8 @@ def fresh_params(model: Vqkd, rng: Array) -> dict:
     """Initial parameters; what deeper layers add starts smaller, in the encoder and the decoder."""
     c = model.config
     params = model.init(rng, jnp.zeros((1, *c.image_size, 3)))["params"]
-    for name, stack in (("encoder", c.encoder), ("decoder", c.decoder)):
-        if name in params:
-            params[name] = scaled_by_depth(params[name], stack.layers)
-    return params
+    towers = {name: scaled_by_depth(params[name]) for name in TOWERS if name in params}
+    return params | towers
 
 
 def _stack(layers: int, width: int = 768, heads: int = 12, ratio: int = 4) -> MultiwayConfig:
