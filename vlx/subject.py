@@ -34,6 +34,7 @@ class Subject:
             "vqa": can(self.model, "answer"),
             "statements": self._compares,
             "classification": can(self.model, "classify"),
+            "segmentation": can(self.model, "segment"),
         }
         return tuple(name for name, suits in suited.items() if suits)
 

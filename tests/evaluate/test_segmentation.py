@@ -56,6 +56,9 @@ def test_joined_maps_are_those_of_the_published_procedure(picture):
     windows = Windows.of(picture, (16, 16), whole=False)
     count = windows.grid[0] * windows.grid[1]
     logits = np.random.default_rng(0).normal(size=(count, 4, 4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(
+        windows.classes(logits), np.argmax(slowly(windows, logits), axis=-1)
+    )
     down, along = windows.weights((4, 4))
     maps = logits.reshape(*windows.grid, 4, 4, 3).swapaxes(1, 2)
     maps = maps.reshape(4 * windows.grid[0], 4 * windows.grid[1], 3)
@@ -79,7 +82,7 @@ def test_windows_are_cut_row_after_row():
 
 def test_pixels_without_a_class_do_not_count():
     said, true = np.array([[0, 0, 1, 2]]), np.array([[0, 1, 1, -1]])
-    got = np.asarray(areas(said, true, 3))
+    got = areas(said, true, 3)
     np.testing.assert_array_equal(got, [[1, 1, 0], [2, 1, 0], [1, 2, 0]])
 
 
@@ -104,7 +107,7 @@ def test_values_of_several_pictures_are_those_of_all_their_pixels():
     rng = np.random.default_rng(0)
     said, true = rng.integers(0, 3, (2, 4, 6)), rng.integers(-1, 3, (2, 4, 6))
     each = np.stack([areas(*pair, 3) for pair in zip(said, true, strict=True)])
-    whole = np.asarray(areas(said.reshape(8, 6), true.reshape(8, 6), 3))[None]
+    whole = areas(said.reshape(8, 6), true.reshape(8, 6), 3)[None]
     assert summary(each) == pytest.approx(summary(whole))
 
 
@@ -143,7 +146,8 @@ def measured(pictures, workdir, devices=1, classes=5, **changes):
     setup = Setup(resolved(build(RunConfig, given)), workdir)
     vars(setup)["mesh"] = make_mesh(setup.config.mesh, jax.devices()[:devices])
     run = build_evaluators(setup)["segmentation"]
-    return run(balanced(setup.task.config))
+    with jax.set_mesh(setup.mesh):  # as in training
+        return run(balanced(setup.task.config))
 
 
 @pytest.fixture(scope="module")

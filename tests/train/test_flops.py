@@ -38,6 +38,22 @@ def test_gradient_of_a_product_costs_two_more():
     assert count(jax.grad(loss, argnums=(0, 1)), A, B) == 3 * count(jnp.matmul, A, B)
 
 
+def test_a_convolution_is_a_product_at_every_place():
+    x, kernel = jnp.zeros((2, 11, 13, 5)), jnp.zeros((3, 3, 5, 7))
+
+    def convolve(x, kernel):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=numbers)
+
+    once = 2 * (2 * 11 * 13 * 7) * (3 * 3 * 5)
+    assert count(convolve, x, kernel) == once
+
+    def loss(x, kernel):
+        return jnp.sum(convolve(x, kernel) ** 2)
+
+    assert count(jax.grad(loss, argnums=(0, 1)), x, kernel) == 3 * once
+
+
 def test_elementwise_work_is_not_counted():
     assert count(jnp.sin, A) == 0
 

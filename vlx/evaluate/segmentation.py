@@ -8,11 +8,9 @@ Letters: N pictures, H, W rows and columns of pixels, K classes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vlx.data import DataConfig, Record
@@ -30,7 +28,6 @@ from vlx.models.capabilities import can
 from vlx.parallel.mesh import place_rows
 from vlx.parallel.start import from_all_processes
 
-BLOCK = 128  # pixels that sides are filled up to, so that few programs are compiled
 NAMES = ("mean_iou", "mean_accuracy", "pixel_accuracy")
 
 
@@ -55,7 +52,7 @@ def segmentation(context: Context, params: Any) -> Metrics:
     view = WholePicture(task.image_size, c)
     areas, weights = [], []
     for batch in context.batches(context.source, setup.config.evaluate.examples, view):
-        own = np.zeros((len(batch["weight"]), 3, task.config.classes))
+        own = np.zeros((len(batch["weight"]), 3, task.model.config.classes))
         rows = np.flatnonzero(batch["weight"])
         views = [batch["picture"][row] for row in rows]
         for row, measured in zip(rows, _measure(context, params, views), strict=True):
@@ -120,51 +117,24 @@ def _measure(context: Context, params: Any, views: list[View]) -> Iterator[np.nd
 
 def _areas_of(view: View, logits: np.ndarray) -> np.ndarray:
     """Areas of a picture from the logits of its windows: [windows, h, w, K] -> [3, K]."""
-    classes, labels = logits.shape[-1], view.label_map
-    if labels.max() >= classes:
+    classes, most = logits.shape[-1], view.label_map.max()
+    if most >= classes:
         raise UserError(
-            f"A label map has the class {labels.max()}, the model {classes} classes; set "
-            f"model.classes={labels.max() + 1} or more."
+            f"A label map has the class {most}, the model {classes} classes; set "
+            f"model.classes={most + 1} or more."
         )
-    down, along = view.windows.weights(logits.shape[1:3])
-    height, width = (-(-side // BLOCK) * BLOCK for side in labels.shape)
-    down = np.pad(down, ((0, height - len(down)), (0, 0)))
-    along = np.pad(along, ((0, width - len(along)), (0, 0)))
-    padding = [(0, height - labels.shape[0]), (0, width - labels.shape[1])]
-    labels = np.pad(labels, padding, constant_values=-1)
-    grid = view.windows.grid
-    maps = logits.reshape(*grid, *logits.shape[1:]).swapaxes(1, 2)  # A, h, N, w, K
-    maps = maps.reshape(grid[0] * logits.shape[1], grid[1] * logits.shape[2], classes)
-    return np.asarray(_joined_areas(maps, down, along, labels))
+    return areas(view.windows.classes(logits), view.label_map, classes)
 
 
-@jax.jit
-def _joined_areas(maps, down, along, labels):
-    """Areas of [A h, N w, K] joined by the weights of rows and columns; block by block of rows."""
-    product = partial(jnp.einsum, precision="highest")
-
-    def block(item):
-        down, labels = item
-        logits = product("Wx,HxK->HWK", along, product("Hy,yxK->HxK", down, maps))
-        return areas(jnp.argmax(logits, axis=-1), labels, maps.shape[-1])
-
-    cut = [x.reshape(-1, BLOCK, x.shape[1]) for x in (down, labels)]
-    return jnp.sum(jax.lax.map(block, tuple(cut)), axis=0)
-
-
-def areas(predicted: jax.Array, label_map: jax.Array, classes: int) -> jax.Array:
-    """Pixels that are rightly of a class, that are said to be, and that are: int32 [3, K].
+def areas(predicted: np.ndarray, label_map: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels that are rightly of a class, that are said to be, and that are: int [3, K].
 
     predicted, label_map: int [H, W]; pixels of a negative class do not count.
     """
     known = label_map >= 0
-
-    def count(which, where):
-        index = jnp.where(where, which, classes).reshape(-1)
-        return jnp.bincount(index, length=classes + 1)[:classes]
-
-    right = known & (predicted == label_map)
-    return jnp.stack([count(label_map, right), count(predicted, known), count(label_map, known)])
+    said, true = predicted[known], label_map[known]
+    counted = said[said == true], said, true
+    return np.stack([np.bincount(x, minlength=classes) for x in counted])
 
 
 def summary(areas: np.ndarray) -> Metrics:

@@ -9,13 +9,19 @@ picture, K classes.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vlx.data.augment import crop_and_resize
 from vlx.layers.resample import bilinear_weights
+from vlx.parallel.mesh import MeshConfig, make_mesh
 
 Size = tuple[int, int]
+
+BLOCK = 128  # pixels that sides are filled up to, so that few programs are compiled
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,20 @@ class Windows:
         rows, columns = (starts(*x) for x in zip(self.seen, self.side, strict=True))
         return np.stack([pixels[y : y + h, x : x + w] for y in rows for x in columns])
 
+    def classes(self, logits: np.ndarray) -> np.ndarray:
+        """The best class of each pixel, by all windows: [A N, h, w, K] -> int32 [H, W].
+
+        It is computed by one device of this process, whatever others do.
+        """
+        (rows, columns), (h, w, classes) = self.grid, logits.shape[1:]
+        maps = logits.reshape(rows, columns, h, w, classes).swapaxes(1, 2)
+        maps = maps.reshape(rows * h, columns * w, classes)
+        down, along = (np.pad(x, ((0, -len(x) % BLOCK), (0, 0))) for x in self.weights((h, w)))
+        with jax.set_mesh(make_mesh(MeshConfig(), jax.local_devices()[:1])):
+            best = np.asarray(_best(maps, down, along))
+        height, width = self.picture
+        return best[:height, :width]
+
     def weights(self, cells: Size) -> tuple[np.ndarray, np.ndarray]:
         """What windows' maps of h x w places count in the picture: [H, A h] and [W, N w]."""
         sides = zip(self.picture, self.seen, self.side, cells, strict=True)
@@ -68,3 +88,16 @@ def join_weights(picture: int, seen: int, side: int, cells: int) -> np.ndarray:
         visits[start : start + side] += 1
     placed /= visits[:, None, None]
     return bilinear_weights(seen, picture) @ placed.reshape(seen, -1)
+
+
+@jax.jit
+def _best(maps: jax.Array, down: jax.Array, along: jax.Array) -> jax.Array:
+    """The largest of [A h, N w, K] joined by the weights of rows and columns; block by block."""
+    product = partial(jnp.einsum, precision="highest")
+
+    def block(down):
+        rows = product("Hy,yxK->HxK", down, maps)
+        return jnp.argmax(product("Wx,HxK->HWK", along, rows), axis=-1).astype(jnp.int32)
+
+    blocks = down.reshape(-1, BLOCK, down.shape[1])
+    return jax.lax.map(block, blocks).reshape(len(down), len(along))

@@ -30,7 +30,7 @@ def peak_flops(device: jax.Device) -> float | None:
 
 
 def count(function: Callable, *args) -> int:
-    """FLOPs of the matrix products that the results of `function` need.
+    """FLOPs of the matrix products and convolutions that the results of `function` need.
 
     args: arrays or shapes. Loops count in full, where XLA's own count takes their body once; of the
     branches of a condition the cheapest counts.
@@ -46,6 +46,8 @@ def _count(jaxpr: core.Jaxpr) -> int:
         name, times = equation.primitive.name, 1
         if name == "dot_general":
             total += _of_product(equation)
+        elif name == "conv_general_dilated":
+            total += _of_convolution(equation)
         elif name == "scan":
             times = equation.params["length"]
         inner = [_count(x) for x in _inner(equation)]
@@ -60,6 +62,13 @@ def _inner(equation) -> Iterator[core.Jaxpr]:
         for x in value if isinstance(value, tuple | list) else (value,):
             if isinstance(x, core.ClosedJaxpr | core.Jaxpr):
                 yield x.jaxpr if isinstance(x, core.ClosedJaxpr) else x
+
+
+def _of_convolution(equation) -> int:
+    """2 x numbers of the result x numbers of the kernel for each; borders count as the rest."""
+    kernel = equation.invars[1].aval.shape
+    outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+    return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // outputs
 
 
 def _of_product(equation) -> int:
