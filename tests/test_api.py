@@ -7,6 +7,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+import small_segmenter
 from data.pictures import encoded, picture
 from PIL import Image
 from small_stages import DVAE, classes, trained, vlmo
@@ -16,8 +17,12 @@ from vlx.api import Model
 from vlx.decode import DecodeOptions
 from vlx.errors import UserError
 from vlx.interop import native
+from vlx.interop.pretrained import Pixels, Pretrained
 from vlx.layers.pixels import normalise
+from vlx.layers.resample import bilinear
+from vlx.models.segmenter import Segmenter
 from vlx.models.vlmo import HEADS
+from vlx.train.partition import flatten
 
 from small_weights import plain_clip, pretrained
 
@@ -257,6 +262,24 @@ def test_tokens_are_those_of_the_middle_of_a_picture(photos):
     np.testing.assert_array_equal(Model(tokenizer).tokens(large), got[0])
     shown = tokenizer.pixels.resize(large)
     assert np.mean(shown == 0) < 0.3 < np.mean(middle.pixels.resize(large) == 0)
+
+
+def test_classes_of_pixels_have_the_sizes_of_their_pictures():
+    c = small_segmenter.config()
+    whole = Pixels(c.image_size, c.pixels, "squash", "bilinear")
+    source = Pretrained(Segmenter(c), flatten(small_segmenter.parameters(c)), whole)
+    pictures = [picture(0, 40, 90), picture(1, *c.image_size)]
+    windows = Model(replace(source, pixels=replace(whole, resize_mode="shortest")), batch_size=2)
+    maps = windows.segment(pictures)
+    assert [x.shape for x in maps] == [(40, 90), c.image_size]
+    np.testing.assert_array_equal(windows.segment(pictures[1]), maps[1])
+    at_once = Model(source).segment(pictures)
+    np.testing.assert_array_equal(at_once[1], maps[1])
+    logits = small_segmenter.logits(c, source.tree, normalise(pictures[1][None], c.pixels))
+    want = np.argmax(bilinear(logits, c.image_size)[0], axis=-1)
+    assert np.mean(maps[1] == want) > 0.999
+    with pytest.raises(UserError, match="Segmenter has no features"):
+        windows.features(pictures)
 
 
 def test_models_without_texts_give_features(tmp_path, square):

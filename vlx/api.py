@@ -25,6 +25,7 @@ from vlx.decode import DecodeOptions, Writer
 from vlx.errors import UserError
 from vlx.evaluate.answering import TRUTH
 from vlx.evaluate.prompts import read_templates
+from vlx.evaluate.windows import Windows
 from vlx.evaluate.zero_shot import classifier
 from vlx.interop.pretrained import Pretrained
 from vlx.layers.pixels import normalise
@@ -134,6 +135,22 @@ class Model:
         pictures, alone = several(images)
         codes = self._in_batches(self._encoder("tokens"), self._pixels, pictures).astype(np.int32)
         return codes[0] if alone else codes
+
+    def segment(self, images: Picture | Sequence[Picture]) -> np.ndarray | list[np.ndarray]:
+        """The class of each pixel: int32 [height, width] of every picture, in its own size.
+
+        A picture is seen in windows, or as a whole where the model was trained so.
+        """
+        run, how = self._encoder("segment"), self.pretrained.pixels
+        pictures, alone = several(images)
+        pixels = [read_picture(picture) for picture in pictures]
+        whole = how.resize_mode == "squash"
+        views = [Windows.of(x.shape[:2], how.size, whole) for x in pixels]
+        cut = [view.cut(x, how.interpolation) for view, x in zip(views, pixels, strict=True)]
+        logits = self._in_batches(run, _as_it_is, [window for each in cut for window in each])
+        parts = np.split(logits, np.cumsum([len(each) for each in cut])[:-1])
+        maps = [view.classes(part) for view, part in zip(views, parts, strict=True)]
+        return maps[0] if alone else maps
 
     def match(
         self, images: Picture | Sequence[Picture], texts: str | Sequence[str]

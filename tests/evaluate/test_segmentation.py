@@ -185,6 +185,14 @@ def test_maps_of_more_classes_than_the_model_has_are_refused(pictures, tmp_path)
         measured(pictures, tmp_path, classes=3)
 
 
+def test_data_of_more_classes_are_refused_before_training(tmp_path):
+    given = {"task": "segmentation", "steps": 1, "data": {"about": "label_maps"}}
+    given["model"] = {"preset": "tiny", "classes": 8}
+    setup = Setup(resolved(build(RunConfig, given)), tmp_path)
+    with pytest.raises(UserError, match=r"have 9 classes, the model 8; set model\.classes=9"):
+        _ = setup.train_source
+
+
 def test_a_resize_that_adds_borders_is_refused(pictures, tmp_path):
     with pytest.raises(UserError, match=r"has no data.resize_mode='longest'; set 'shortest'"):
         measured(pictures, tmp_path, resize_mode="longest")

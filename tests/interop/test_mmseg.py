@@ -46,6 +46,7 @@ def test_an_official_folder_comes_back(tmp_path, changes):
     official.write(tmp_path / "out", source, FORMAT)
     back = official.read_whole(tmp_path / "out")
     assert back.model.config == source.model.config
+    assert (back.pixels.resize_mode, back.pixels.interpolation) == ("shortest", "bilinear")
     for path, x in source.params.items():
         np.testing.assert_array_equal(back.params[path], x)
 
@@ -63,7 +64,7 @@ def test_names_are_those_of_mmsegmentation(tmp_path):
 def test_tensors_tell_the_model_with_a_run_of_its_layers(tmp_path):
     c = config()
     official.write(tmp_path / "out", segmenter(), FORMAT)
-    (tmp_path / "out" / "unilm_config.json").unlink()
+    (tmp_path / "out" / "mmseg_config.json").unlink()
     assert alike(official.read_whole(tmp_path / "out", model=c).model.config, c)
     with pytest.raises(UserError, match=r"the image.* size|fits no square image"):
         official.read(tmp_path / "out", model=replace(c, backbone=backbone(image_size=(64, 64))))
@@ -75,7 +76,7 @@ def test_layers_that_no_config_knows_are_asked_for(tmp_path):
     encoder = replace(backbone().encoder, layers=5)
     c = {"backbone": replace(backbone(), encoder=encoder)}
     official.write(tmp_path / "out", segmenter(**c), FORMAT)
-    (tmp_path / "out" / "unilm_config.json").unlink()
+    (tmp_path / "out" / "mmseg_config.json").unlink()
     with pytest.raises(UserError, match=r"does not tell which of its 5 layers are read"):
         official.read(tmp_path / "out")
 

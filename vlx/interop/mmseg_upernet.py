@@ -8,7 +8,9 @@ import numpy as np
 
 from vlx.errors import UserError
 from vlx.interop import unilm_beit
+from vlx.interop.description import ConfigFile, Description
 from vlx.interop.open_clip_blocks import PATCH_KERNEL, norm
+from vlx.interop.pretrained import Pixels
 from vlx.interop.table import Rule, Transform, below
 from vlx.models.segmenter import CONFIGS, SegmenterConfig
 
@@ -109,6 +111,20 @@ def write_config(c: SegmenterConfig) -> dict[str, Any]:
         "dropout_ratio": c.dropout,
         "bn_eps": c.epsilon,
     }
+
+
+def default(config: SegmenterConfig) -> Description:
+    """The model looks at pictures in windows."""
+    return Description(
+        config, Pixels(config.image_size, config.pixels, "shortest", "bilinear"), None
+    )
+
+
+CONFIG_FILE = ConfigFile(
+    "mmseg_config.json",
+    lambda official: default(read_config(official)),
+    lambda description: write_config(description.config),
+)
 
 
 def describe(state: Mapping[str, Any], like: Any = None) -> SegmenterConfig:

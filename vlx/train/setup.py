@@ -247,7 +247,19 @@ class Setup:
 
     @cached_property
     def train_source(self) -> Source:
-        return self.source(self.config.data.train_split)
+        source = self.source(self.config.data.train_split)
+        if "label_map" in self.task.fields:
+            self._check_classes(source)
+        return source
+
+    def _check_classes(self, source: Source) -> None:
+        """Refuses maps with classes that the model has no logits for."""
+        names, classes = source.class_names, self.task.config.classes
+        if len(names) > classes:
+            raise UserError(
+                f"The data have {len(names)} classes, the model {classes}; set "
+                f"model.classes={len(names)}."
+            )
 
     @cached_property
     def tokenizer(self) -> Tokenizer | None:
