@@ -121,3 +121,29 @@ def test_refuses(make, message):
 def test_refuses_a_dtype_that_does_not_exist():
     with pytest.raises(TypeError, match="float17"):
         Compute(dtype="float17")
+
+
+class Growing(nn.Module):
+    """A layer that multiplies by its own factor."""
+
+    @nn.compact
+    def __call__(self, x):
+        return x * self.param("factor", nn.initializers.ones, ())
+
+
+class Every(nn.Module):
+    compute: Compute
+
+    @nn.compact
+    def __call__(self, x):
+        return stack.run(Growing(name="layers"), 3, self.compute, x, collect=True)
+
+
+@pytest.mark.parametrize("compute", WAYS, ids=lambda c: f"scan={c.scan}-{c.remat}")
+def test_what_comes_out_of_every_layer_can_be_had(compute):
+    """Factors 2, 3 and 5; the gradient of the second output leaves the third layer out."""
+    params = {"params": {"layers": {"factor": jnp.array([2.0, 3.0, 5.0])}}}
+    every = jax.jit(Every(compute).apply)(params, jnp.ones(7))
+    np.testing.assert_array_equal(every, np.outer([2, 6, 30], np.ones(7)))
+    gradient = jax.grad(lambda p: Every(compute).apply(p, jnp.ones(7))[1, 0])(params)
+    np.testing.assert_array_equal(gradient["params"]["layers"]["factor"], [3, 2, 0])
