@@ -1,5 +1,6 @@
 """A run of a few seconds: a CoCa of a few thousand parameters on a handful of noisy squares."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -12,6 +13,7 @@ from vlx import cli
 from vlx.config import build
 from vlx.evaluate import build_evaluators
 from vlx.parallel.mesh import make_mesh
+from vlx.train.checkpoint import Checkpoints
 from vlx.train.config import RunConfig
 from vlx.train.log import TIMINGS, Logger, read_metrics
 from vlx.train.loop import train
@@ -108,3 +110,22 @@ def lines(workdir: Path) -> list[dict]:
 
 def bits(tree) -> list[bytes]:
     return [np.asarray(x).tobytes() for x in jax.tree.leaves(tree)]
+
+
+def state_of(setup: Setup):
+    """The newest state of a run, and its data position."""
+    checkpoints = Checkpoints(setup.workdir, setup.config.checkpoint, read_only=True)
+    return checkpoints.restore(checkpoints.find(), setup.abstract_state)
+
+
+class Stopping(Logger):
+    """Sends this process a signal while a step is in progress."""
+
+    def __init__(self, *arguments, at: int, number: int):
+        super().__init__(*arguments)
+        self._at, self._number = at, number
+
+    def advance(self, step: int) -> None:
+        super().advance(step)
+        if step == self._at:
+            os.kill(os.getpid(), self._number)

@@ -55,5 +55,6 @@ def get_config(name: str = "coco_base") -> ConfigDict:
     c.optimizer.schedule.first = "zero_to_peak"
     c.evaluate = {"every": 5000, "batch_size": 256, "names": ("captioning",)}
     c.evaluate.decode = {"method": "beam", "beams": 3, "length_penalty": 0.6, "max_length": 32}
+    c.evaluate.decode.score = "one_finished"  # the release's search
     c.checkpoint = {"every": 1000, "best": "captioning/cider_d"}
     return c

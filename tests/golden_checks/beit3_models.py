@@ -8,7 +8,8 @@ import numpy as np
 
 from vlx.interop.positions import resize_grid
 from vlx.layers.pixels import normalise
-from vlx.models.beit3 import RESERVED, Beit3
+from vlx.models.beit3 import Beit3
+from vlx.models.beit3_config import RESERVED
 from vlx.objectives.cross_entropy import cross_entropy
 from vlx.tasks.beit3_pretraining import MaskedLoss, MaskedTask
 

@@ -7,7 +7,7 @@ from tasks.reading import named_left_out, not_read
 from tasks.stepping import assert_same, step_once
 
 from vlx.errors import UserError
-from vlx.models.beit3 import HEADS
+from vlx.models.beit3_config import HEADS
 from vlx.objectives.hard_captions import smoothed_divergence, without_worst
 from vlx.parallel.mesh import MeshConfig, make_mesh
 from vlx.tasks import build_task
@@ -138,9 +138,7 @@ def test_what_cannot_be_trained_is_refused(task, loss, message):
 
 
 def test_heads_that_a_loss_needs_are_asked_for():
-    with pytest.raises(
-        UserError, match=r"needs the heads captions; add them to config.model"
-    ):
+    with pytest.raises(UserError, match=r"needs the heads captions; add them to config.model"):
         build_task("beit3", {"preset": "tiny", "heads": ("answers",)}, {"captions": 1.0})
 
 

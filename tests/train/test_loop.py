@@ -1,6 +1,5 @@
 """The loop: an interrupted run is the uninterrupted one, and every event has its place."""
 
-import os
 import shutil
 import signal
 from functools import partial
@@ -10,11 +9,10 @@ import numpy as np
 import pytest
 
 from vlx.errors import DONE, INTERRUPTED, UserError
-from vlx.train.checkpoint import Checkpoints
-from vlx.train.log import Logger, read_metrics
+from vlx.train.log import read_metrics
 from vlx.train.setup import Setup
 
-from tiny_run import bits, config, lines, ready, run, write_pictures
+from tiny_run import Stopping, bits, config, lines, ready, run, state_of, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +32,6 @@ def calm(tmp_path_factory, pictures):
 def fresh(tmp_path, pictures, calm):
     """Makes runs in a folder of their own that share what `calm` has compiled."""
     return lambda **changes: ready(tmp_path / "run", config(pictures, **changes), like=calm)
-
-
-def state_of(setup: Setup):
-    """The newest state of a run, and its data position."""
-    checkpoints = Checkpoints(setup.workdir, setup.config.checkpoint, read_only=True)
-    return checkpoints.restore(checkpoints.find(), setup.abstract_state)
-
-
-class Stopping(Logger):
-    """Sends this process a signal while a step is in progress."""
-
-    def __init__(self, *arguments, at: int, number: int):
-        super().__init__(*arguments)
-        self._at, self._number = at, number
-
-    def advance(self, step: int) -> None:
-        super().advance(step)
-        if step == self._at:
-            os.kill(os.getpid(), self._number)
 
 
 def assert_same(run: Setup, calm: Setup) -> None:

@@ -12,7 +12,7 @@ from vlx.interop.pretrained import Pixels
 from vlx.interop.unilm_beit3 import PREFIX
 from vlx.interop.unilm_sizes import grid_of, published_heads
 from vlx.layers.multiway import MultiwayConfig
-from vlx.models.beit3 import CONFIGS, RESERVED, Beit3Config
+from vlx.models.beit3_config import CONFIGS, RESERVED, Beit3Config
 
 EMBEDDING = "text_embed.weight"
 # A tensor that only this head has, and how its name may go on where the head has a size of its own.

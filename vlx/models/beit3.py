@@ -8,7 +8,6 @@ three layers. A pair is the image first, then the text.
 Letters: B batch, T text length, I image tokens, P patches, L tokens, D width, V vocabulary.
 """
 
-from dataclasses import dataclass, replace
 from functools import partial
 
 import flax.linen as nn
@@ -21,68 +20,16 @@ from vlx.layers import initializers as init
 from vlx.layers.attention import unit
 from vlx.layers.embeddings import Tokens
 from vlx.layers.heads import Classifier, Logits
-from vlx.layers.images import ImageTokens, ImageTokensConfig
-from vlx.layers.multiway import Multiway, MultiwayConfig
+from vlx.layers.images import ImageTokens
+from vlx.layers.multiway import Multiway
 from vlx.layers.norm import Norm
 from vlx.layers.parts import Apart, Parts
-from vlx.layers.stack import Compute
 from vlx.models.beit3_captions import Captioner
+from vlx.models.beit3_config import CONFIGS, RESERVED, Beit3Config
+
+__all__ = ["CONFIGS", "Beit3", "Beit3Config", "fresh_params"]
 
 Array = jax.Array
-
-HEADS = ("contrastive", "words", "codes", "captions", "classes", "answers", "truth")
-NORM_OF_THEIR_OWN = ("classes", "answers")  # heads after an encoder without a last norm
-RESERVED = 2  # rows of both tables of positions that nothing reads
-
-
-@dataclass(frozen=True)
-class Beit3Config:
-    encoder: MultiwayConfig
-    image_size: tuple[int, int] = (224, 224)  # height, width
-    patch: int = 16
-    vocabulary: int = 64010
-    text_length: int = 1022  # of the longest text
-    heads: tuple[str, ...] = ("words", "codes")
-    codes: int = 8192  # of the visual tokenizer
-    classes: int = 1000
-    answers: int = 3129
-    pad: int = 1  # XLM-RoBERTa's
-    mask: int = 64001  # the word that captions are written in place of
-    final_norm: bool | None = None  # by default all have it but NORM_OF_THEIR_OWN
-    logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
-    sub_norm_scale: bool = True  # fresh kernels after inner norms are larger, arXiv 2210.06423
-    compute: Compute = Compute()
-
-    def __post_init__(self):
-        unknown = set(self.heads) - set(HEADS)
-        if unknown:
-            raise ValueError(f"heads: {sorted(unknown)} unknown; choose from {', '.join(HEADS)}.")
-        if self.final_norm is None:
-            own = set(self.heads) & set(NORM_OF_THEIR_OWN)
-            object.__setattr__(self, "final_norm", not own)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
-
-    @property
-    def embedding(self) -> int:
-        """Numbers of the vectors that images and texts are compared by."""
-        return self.encoder.width
-
-    @property
-    def image_tokens(self) -> ImageTokensConfig:
-        return ImageTokensConfig(
-            self.image_size,
-            self.patch,
-            self.encoder.width,
-            positions=True,
-            reserved=RESERVED,
-            mask_token=True,
-            deviation=0.0,
-            position_deviation=1.0,
-        )
 
 
 class Beit3(Captioner):
@@ -151,9 +98,9 @@ class Beit3(Captioner):
         """Unit vectors [B, D], float32."""
         return unit(self.text_projection(self._encode(text=text, mask=mask)[:, 0]))
 
-    def scale(self) -> Array:
-        """What turns cosines into logits."""
-        return jnp.exp(self.logit_scale)
+    def scales(self) -> tuple[Array]:
+        """What turns cosines into logits; vectors are of one kind."""
+        return (jnp.exp(self.logit_scale),)
 
     def features(self, image: Array) -> Array:
         """The mean of an image's patches, after a norm: [B, D]."""
@@ -279,48 +226,3 @@ def fresh_params(model: Beit3, rng: Array) -> dict:
             for path, x in params.items()
         }
     return unflatten_dict(params, sep="/")
-
-
-def _released(layers: int, width: int, heads: int, **options) -> Beit3Config:
-    """Nothing is shared but attention itself."""
-    encoder = MultiwayConfig(
-        width,
-        layers,
-        heads,
-        4 * width,
-        experts=("image", "text"),
-        apart=True,
-        inner_norm=True,
-        epsilon=1e-5,
-        biases="qkv",
-        drop_together=True,
-        truncated=True,
-    )
-    return Beit3Config(encoder, **options)
-
-
-def _paper(config: Beit3Config, **changes) -> Beit3Config:
-    """Shared attention, and experts for pairs in the last three layers."""
-    shared = replace(config.encoder, apart=False, pair_layers=3, **changes)
-    return replace(config, encoder=shared)
-
-
-_TINY = _released(4, 96, 4, image_size=(48, 48), patch=8, vocabulary=512, text_length=32)
-_BASE, _LARGE = _released(12, 768, 12), _released(24, 1024, 16)
-
-CONFIGS = {
-    "tiny": replace(
-        _TINY,
-        encoder=replace(_TINY.encoder, hidden=288, deviation=0.15),
-        codes=64,
-        classes=64,
-        answers=64,
-        pad=0,  # these are of tokenizers that are trained here
-        mask=4,
-    ),
-    "base": _BASE,
-    "large": _LARGE,
-    "base_paper": _paper(_BASE),
-    "large_paper": _paper(_LARGE),
-    "giant": _paper(_released(40, 1408, 16, patch=14), hidden=6144),
-}

@@ -233,7 +233,7 @@ class Beit3Task(OfBeit3):
     def couple(self, params, buffers, coupled, step, rng):
         w = self.loss
         if w.contrastive:
-            scale = self.model.apply({"params": params}, method="scale")
+            (scale,) = self.model.apply({"params": params}, method="scales")
             vectors = coupled["image"], coupled["text"]
             how = {"chunk": w.chunk, "exchange": w.exchange}
             term = streaming.contrastive(*vectors, scale, coupled["weight"], **how)
