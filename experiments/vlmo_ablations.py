@@ -11,27 +11,18 @@ r"""Do VLMo's ideas help? Three questions of the paper's tables 4 to 6, on small
 
 Pairs are those of the built-in shapes world; every model is then fine-tuned to its open questions
 and to easy-VQA, and those of the first two comparisons to NLVR's statements. Seeds are fixed in
-SEEDS; each job is a `train.py` of its own on one core. Prints mean and spread of every measure,
-also where the direction is another than the paper's, and writes them to FOLDER/results.json. What
-is done is not done again.
+ablations.py; each job is a `train.py` of its own on one core. Prints mean and spread of every
+measure, also where the direction is another than the paper's, and writes them to
+FOLDER/results.json. What is done is not done again.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
+from ablations import ROOT, SEEDS, Jobs, Study
 
-ROOT = Path(__file__).resolve().parents[1]
 RECIPE = "configs/vlmo/shapes.py"
-SEEDS = (0, 1, 2)  # fixed before the first run
 STEPS = {"codes": 250, "images": 300, "texts": 500, "pairs": 600}
 STEPS |= {"shapes": 400, "easy_vqa": 300, "nlvr": 100}  # of the fine-tunings
 STANDARD = ("model.encoder.experts=('tokens',)", "model.encoder.pair_layers=0")
@@ -42,52 +33,19 @@ ARMS = {  # name -> (begins with the stage before, settings of every stage after
     "experts from nothing": (False, ()),
     "standard from nothing": (False, STANDARD),
 }
-MEASURES = {
-    "pairs": ("retrieval/image_to_text_r5", "retrieval/text_to_image_r5", "losses/words"),
-    "shapes": ("vqa/accuracy",),
-    "easy_vqa": ("vqa/accuracy",),
-    "nlvr": ("statements/accuracy",),
-}
-COMPARED = (
-    ("stage by stage", "stages, global negatives", "experts from nothing"),
-    ("experts", "experts from nothing", "standard from nothing"),
-    ("global negatives", "stages, global negatives", "stages, local negatives"),
-)
-
-
-class Jobs:
-    """Runs of train.py, each on a core of its own."""
-
-    def __init__(self, folder: Path, count: int):
-        self.folder, self.cores = folder, Queue()
-        for core in range(count):
-            self.cores.put(core)
-
-    def run(self, name: str, stage: str, *settings: str) -> Path:
-        """The folder of a finished run."""
-        workdir = self.folder / name
-        log = workdir.with_suffix(".log")
-        command = [sys.executable, "train.py", f"--config={RECIPE}:{stage}"]
-        command += [f"--workdir={workdir}", *[f"--config.{x}" for x in settings]]
-        workdir.parent.mkdir(parents=True, exist_ok=True)
-        core = self.cores.get()
-        try:
-            with log.open("w") as out:
-                done = subprocess.run(
-                    ["taskset", "-c", str(core), *command],
-                    cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=ENVIRONMENT, check=False,
-                )  # fmt: skip
-        finally:
-            self.cores.put(core)
-        if done.returncode:
-            raise SystemExit(f"{name} failed; see {log}")
-        return workdir
-
-
-ENVIRONMENT = (
-    {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-    | os.environ
-    | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+STUDY = Study(
+    ways=tuple(ARMS),
+    measures={
+        "pairs": ("retrieval/image_to_text_r5", "retrieval/text_to_image_r5", "losses/words"),
+        "shapes": ("vqa/accuracy",),
+        "easy_vqa": ("vqa/accuracy",),
+        "nlvr": ("statements/accuracy",),
+    },
+    questions=(
+        ("stage by stage", "stages, global negatives", "experts from nothing"),
+        ("experts", "experts from nothing", "standard from nothing"),
+        ("global negatives", "stages, global negatives", "stages, local negatives"),
+    ),
 )
 
 
@@ -132,49 +90,6 @@ DATA = {
 }  # fmt: skip
 
 
-def measured(folder: Path) -> dict[str, float]:
-    """The last evaluation of a run."""
-    found = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        found |= json.loads(line)
-    return found
-
-
-def collect(folder: Path) -> dict:
-    """measure -> arm -> a value for each seed."""
-    results = {}
-    for task, names in MEASURES.items():
-        for arm in ARMS:
-            runs = [folder / str(seed) / arm / task for seed in SEEDS]
-            if not all(run.is_dir() for run in runs):
-                continue
-            for name in names:
-                values = [measured(run)[name] for run in runs]
-                results.setdefault(f"{task}: {name}", {})[arm] = values
-    return results
-
-
-def show(results: dict) -> None:
-    table = Table("measure", *ARMS, title="mean ± standard deviation over seeds")
-    for measure, arms in results.items():
-        cells = [arms.get(arm) for arm in ARMS]
-        told = [f"{np.mean(x):.3f} ± {np.std(x, ddof=1):.3f}" if x else "" for x in cells]
-        table.add_row(measure, *told)
-    console = Console(highlight=False, width=140)
-    console.print(table)
-    differences = Table(
-        "question", "measure", "difference", "seeds that agree", title="differences"
-    )
-    for question, better, worse in COMPARED:
-        for measure, arms in results.items():
-            if better in arms and worse in arms:
-                gain = np.subtract(arms[better], arms[worse])
-                gain = -gain if "losses/" in measure else gain
-                told = f"{gain.mean():+.3f} ± {gain.std(ddof=1):.3f}"
-                differences.add_row(question, measure, told, f"{np.sum(gain > 0)} of {len(gain)}")
-    console.print(differences)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--easy_vqa", required=True, help="train.jsonl with val.jsonl beside it")
@@ -185,16 +100,14 @@ def main() -> None:
     files = {"easy_vqa": options.easy_vqa, "nlvr": options.nlvr}
     data = {name: str(Path(path).resolve().parent) for name, path in files.items()}
     folder = options.folder.resolve()
-    jobs = Jobs(folder, options.jobs)
+    jobs = Jobs(RECIPE, folder, options.jobs)
     codes = jobs.run("codes", "codes", f"steps={STEPS['codes']}")
     with ThreadPoolExecutor(options.jobs) as pool:
         texts = list(pool.map(lambda seed: prepare(jobs, seed, codes), SEEDS))
         vocabulary = texts[0] / "tokenizer"
         work = [(seed, arm, texts[n]) for n, seed in enumerate(SEEDS) for arm in ARMS]
         list(pool.map(lambda w: follow(jobs, w[0], w[1], w[2], vocabulary, data), work))
-    results = collect(folder)
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    show(results)
+    STUDY.finish(folder)
 
 
 if __name__ == "__main__":
