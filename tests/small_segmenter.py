@@ -14,8 +14,8 @@ SIZE = (32, 48)
 
 
 def backbone(**changes) -> BeitConfig:
-    parts = {"positions": ("relative",), "codes": 0, "pixels": "imagenet", "image_size": SIZE}
-    return BeitConfig(ENCODER, **(parts | changes))
+    parts = {"encoder": ENCODER, "positions": ("relative",), "image_size": SIZE}
+    return BeitConfig(**(parts | {"codes": 0, "pixels": "imagenet"} | changes))
 
 
 def config(**changes) -> SegmenterConfig:

@@ -2,20 +2,25 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
-from small_segmenter import backbone, config, parameters
+from small_segmenter import ENCODER, SIZE, backbone, config, parameters
 from small_stages import begin
 
 from vlx.errors import UserError
 from vlx.interop import mmseg_upernet, official
 from vlx.interop.files import read_tensors, write_tensors
+from vlx.interop.fit import fit
 from vlx.interop.pretrained import Pixels, Pretrained
 from vlx.layers.relative import image_rows
-from vlx.models import parameter_shapes
+from vlx.models import beit3, parameter_shapes
 from vlx.models.beit import Aggregation, Beit
+from vlx.models.beit3 import Beit3, Beit3Config
 from vlx.models.segmenter import CONFIGS, Segmenter
 from vlx.train.partition import flatten
+
+import small_models as small
 
 FORMAT = "mmseg_upernet"
 
@@ -124,3 +129,43 @@ def test_a_beit_becomes_the_backbone(changes):
     new = {row.path for row in fitted.rows if row.what == "newly made"}
     assert {path.split("/")[0] for path in new} == {"pyramid", "head", "auxiliary"}
     assert np.all(got["head/fuse/norm/mean"] == 0.25)
+
+
+def test_the_image_branch_of_beit3_is_a_beit():
+    """The same features from both, and a segmenter whose backbone is that branch."""
+    encoder = replace(
+        ENCODER, experts=("image", "text"), apart=True, inner_norm=True, epsilon=1e-5,
+        layer_scale=0.0, biases="qkv", drop_together=True,
+    )  # fmt: skip
+    old = Beit3Config(
+        encoder, SIZE, 16, vocabulary=29, text_length=5, heads=(), pad=0, mask=4, final_norm=False
+    )
+    params = small.draw(parameter_shapes(Beit3(old)))
+    source = Pretrained(Beit3(old), params, Pixels(SIZE))
+    image = small.pixels(2, SIZE)
+    want = jax.jit(lambda p, x: Beit3(old).apply({"params": p}, x, method="_encode"))
+    alone = replace(encoder, experts=("image",), apart=False, drop_together=False)
+    branch = backbone(encoder=alone, positions=("absolute",))
+    _, tree = begin(config(backbone=branch), source)
+    got = jax.jit(
+        lambda p, x: Beit(branch).apply({"params": p}, x, (4,), method="layer_features")[0]
+    )(tree["backbone"], image)
+    np.testing.assert_allclose(got, want(source.tree, image)[:, 1:], rtol=1e-5, atol=1e-5)
+    larger = replace(branch, image_size=(64, 96))
+    fitted, tree = begin(config(backbone=larger), source)
+    assert tree["backbone"]["image"]["positions"].shape == (25, 10)
+    told = {row.path: row.what for row in fitted.rows}
+    assert told["backbone/image/positions"] == "resized"
+    assert told["backbone/encoder/lower/layers/attention/inner_norm/scale"] == "taken"
+
+
+@pytest.mark.parametrize("name", ["base", "large"])
+def test_segmenters_of_beit3_take_all_of_its_image_branch(name):
+    c = CONFIGS[f"{name}_beit3"]
+    shapes = {p: x.shape for p, x in parameter_shapes(Segmenter(c)).items()}
+    released = beit3.CONFIGS[name]
+    given = {p: np.broadcast_to(np.float32(0), x.shape) for p, x in
+             parameter_shapes(Beit3(released)).items()}  # fmt: skip
+    fitted = fit(shapes, c, Pretrained(Beit3(released), given, Pixels(released.image_size)))
+    new = {row.path.split("/")[0] for row in fitted.rows if row.what == "newly made"}
+    assert new == {"pyramid", "head", "auxiliary"}

@@ -3,6 +3,7 @@
 An encoder's layers stand under paths without their stack, see `vlx/interop/stacks.py`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -41,9 +42,10 @@ def _grid(antialias: bool) -> Rule:
 
     def rule(table, wanted, new, old):
         new, old = (getattr(c, "vision", c) for c in (new, old))
-        extra, old_extra = (_rows_before_patches(c) for c in (new, old))
-        if extra != old_extra:
+        extra, surplus = _rows_before_patches(new), _reserved(old) - _reserved(new)
+        if surplus < 0 or _rows_before_patches(old) - surplus != extra:
             return None
+        table = table[surplus:] if surplus else table
         if table.shape == wanted and new.grid == old.grid:  # 2 x 6 patches are not 3 x 4
             return table
         # Without a config of its own a file tells its grid by the number of rows alone.
@@ -55,8 +57,11 @@ def _grid(antialias: bool) -> Rule:
 
 def _rows_before_patches(c: Any) -> int:
     """Of a table of positions: of a class token, and reserved ones."""
-    reserved = getattr(getattr(c, "image_tokens", None), "reserved", 0)
-    return int(getattr(c, "class_token", True)) + reserved
+    return int(getattr(c, "class_token", True)) + _reserved(c)
+
+
+def _reserved(c: Any) -> int:
+    return getattr(getattr(c, "image_tokens", None), "reserved", 0)
 
 
 def _length(table, wanted, new, old):
@@ -118,9 +123,16 @@ def _own_relative(given: Given, new: Any, old: Any) -> Given:
     return rest | {place: shared + given[place] if place in given else shared for place in layers}
 
 
+def _image_branch(given: Given, new: Any, old: Any) -> Given:
+    """What images have of their own in attention becomes that of all tokens."""
+    own = re.compile(r"(.*(?:query|key|value|out|_norm))/image/(.*)")
+    found = {place: own.fullmatch(place[0]) for place in given}
+    return {("/".join(m.groups()), x[1]) if m else x: given[x] for x, m in found.items()}
+
+
 def _as_backbone(given: Given, new: Any, old: Any) -> Given:
-    """An encoder becomes that of a segmenter, whose layers have relative positions of their own."""
-    given = _own_relative(given, new.backbone, old)
+    """An encoder of images becomes that of a segmenter."""
+    given = view(given, new.backbone, old)
     return {(f"backbone/{path}", layer): x for (path, layer), x in given.items()}
 
 
@@ -136,6 +148,7 @@ def _image_alone(given: Given, new: Any, old: Any) -> Given:
 VIEWS: dict[tuple[str, str], Callable[[Given, Any, Any], Given]] = {
     ("beit", "beit"): _own_relative,
     ("beit", "vlmo"): _own_relative,
-    ("beit", "segmenter"): _as_backbone,
     ("vlmo", "beit"): _image_alone,
+    ("beit3", "beit"): _image_branch,
+    **{(old, "segmenter"): _as_backbone for old in ("beit", "beit3", "vlmo")},
 }

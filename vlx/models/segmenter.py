@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from vlx.layers.stack import Compute
 from vlx.layers.upernet import HeadConfig, PlainHead, Pyramid, UperHead
-from vlx.models import beit
+from vlx.models import beit, beit3
 from vlx.models.beit import Beit, BeitConfig, scaled_by_depth
 
 Array = jax.Array
@@ -110,6 +110,13 @@ def _backbone(name: str, size: int, scale: float) -> BeitConfig:
     return replace(c, encoder=encoder, image_size=(size, size), classes=0)
 
 
+def _image_branch(name: str, size: int) -> BeitConfig:
+    """BEiT-3 as images alone see it: a BEiT with inner norms and absolute positions."""
+    c = beit3.CONFIGS[name]
+    encoder = replace(c.encoder, experts=("image",), apart=False, drop_together=False)
+    return BeitConfig(encoder, (size, size), c.patch, positions=("absolute",), codes=0)
+
+
 CONFIGS = {
     "tiny": SegmenterConfig(
         replace(
@@ -128,5 +135,10 @@ CONFIGS = {
     "base_v2": SegmenterConfig(_backbone("base_v2_1k", 512, 0.1)),
     "large_v2": SegmenterConfig(
         _backbone("large_v2_1k", 512, 1e-6), after=(8, 12, 16, 24), channels=1024
+    ),
+    # No such models of BEiT-3 were published.
+    "base_beit3": SegmenterConfig(_image_branch("base", 512)),
+    "large_beit3": SegmenterConfig(
+        _image_branch("large", 512), after=(8, 12, 16, 24), channels=1024
     ),
 }
