@@ -14,6 +14,18 @@ from vlx.parallel.collectives import whole_rows
 Array = jax.Array
 
 
+class SquarePatches:
+    """What configs of models that cut images into patches have in common."""
+
+    image_size: tuple[int, int]  # height, width
+    patch: int  # pixels of a side
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
+
+
 class Patches(nn.Module):
     """Pixels to patch vectors, in rows from the top left: [B, height, width, 3] -> [B, P, D].
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from vlx.layers import initializers as init
-from vlx.layers.embeddings import Patches, keep_patches, sine_positions
+from vlx.layers.embeddings import Patches, SquarePatches, keep_patches, sine_positions
 from vlx.layers.norm import Norm
 from vlx.layers.pooling import AttentionalPooler
 from vlx.layers.stack import Compute
@@ -33,7 +33,7 @@ class PoolerConfig:
 
 
 @dataclass(frozen=True)
-class VisionConfig:
+class VisionConfig(SquarePatches):
     """Sizes and options of the image tower (names of the options as in open_clip)."""
 
     image_size: tuple[int, int]  # height, width
@@ -58,11 +58,6 @@ class VisionConfig:
             raise ValueError(f"positions={self.positions!r}: choose learned or sine.")
         if self.positions == "sine" and self.grid[0] != self.grid[1]:
             raise ValueError(f"sine positions need a square grid, not {self.grid}.")
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
 
     @property
     def attentional(self) -> bool:

@@ -16,6 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vlx.layers import initializers as init
 from vlx.layers import relative
+from vlx.layers.embeddings import SquarePatches
 from vlx.layers.images import ImageTokens, ImageTokensConfig
 from vlx.layers.multiway import Multiway, MultiwayConfig, MultiwayLayers
 from vlx.layers.norm import Norm
@@ -40,7 +41,7 @@ class Aggregation:
 
 
 @dataclass(frozen=True)
-class BeitConfig:
+class BeitConfig(SquarePatches):
     """A model predicts codes or classes, or is an encoder alone.
 
     The encoder's `relative_rows` and how it starts follow.
@@ -77,11 +78,6 @@ class BeitConfig:
         rows = relative.image_rows(self.grid) if "relative" in self.positions else 0
         encoder = replace(self.encoder, relative_rows=rows, truncated=bool(self.codes))
         object.__setattr__(self, "encoder", encoder)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
 
     @property
     def image_tokens(self) -> ImageTokensConfig:

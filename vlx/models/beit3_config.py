@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vlx.layers.embeddings import SquarePatches
 from vlx.layers.images import ImageTokensConfig
 from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.stack import Compute
@@ -19,7 +20,7 @@ RESERVED = 2  # rows of both tables of positions that nothing reads
 
 
 @dataclass(frozen=True)
-class Beit3Config:
+class Beit3Config(SquarePatches):
     encoder: MultiwayConfig
     image_size: tuple[int, int] = (224, 224)  # height, width
     patch: int = 16
@@ -43,11 +44,6 @@ class Beit3Config:
         if self.final_norm is None:
             own = set(self.heads) & set(NORM_OF_THEIR_OWN)
             object.__setattr__(self, "final_norm", not own)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
 
     @property
     def embedding(self) -> int:

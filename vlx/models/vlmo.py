@@ -20,7 +20,7 @@ from vlx.layers import initializers as init
 from vlx.layers import relative
 from vlx.layers.attention import unit
 from vlx.layers.dropout import Dropout
-from vlx.layers.embeddings import Tokens
+from vlx.layers.embeddings import SquarePatches, Tokens
 from vlx.layers.heads import Classifier, WordHead
 from vlx.layers.images import ImageTokens, ImageTokensConfig
 from vlx.layers.multiway import Multiway, MultiwayConfig
@@ -36,7 +36,7 @@ TEXT, IMAGE, SECOND_IMAGE = 0, 1, 2  # rows of the table of kinds
 
 
 @dataclass(frozen=True)
-class VlmoConfig:
+class VlmoConfig(SquarePatches):
     """The encoder's `relative_rows` follow from the other sizes and are filled in."""
 
     encoder: MultiwayConfig
@@ -81,11 +81,6 @@ class VlmoConfig:
     @property
     def is_absolute(self) -> bool:
         return self.positions in ("absolute", "both")
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
 
     @property
     def embedding(self) -> int:

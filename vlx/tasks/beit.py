@@ -57,8 +57,6 @@ class BeitTask(Task):
     config: BeitConfig
     loss: BeitLoss
 
-    text_length = 0
-    vocabulary = 0
     layer_groups: ClassVar[dict[str, LayerGroups]] = {
         "image": LayerGroups(
             embeddings=r"image/.*",
@@ -97,18 +95,6 @@ class BeitTask(Task):
     @property
     def constants(self) -> dict[str, str]:
         return {"tokenizer": self.loss.tokenizer} if self.loss.codes else {}
-
-    @property
-    def pixels(self) -> str:
-        return self.config.pixels
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        return self.config.image_size
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        return self.config.grid
 
     @cached_property
     def model(self) -> Beit:

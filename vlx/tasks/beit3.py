@@ -105,22 +105,6 @@ class OfBeit3(Task):
     config: Beit3Config
     pixels = "inception"
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        return self.config.image_size
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        return self.config.grid
-
-    @property
-    def text_length(self) -> int:
-        return self.config.text_length
-
-    @property
-    def vocabulary(self) -> int:
-        return self.config.vocabulary
-
     @cached_property
     def model(self) -> Beit3:
         return Beit3(self.config)
@@ -170,11 +154,6 @@ class Beit3Task(OfBeit3):
     @property
     def text_length(self) -> int:
         return 0 if self.loss.classes else self.config.text_length
-
-    @property
-    def answers(self) -> int:
-        """How many answers the model tells apart."""
-        return self.config.answers
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -52,8 +52,6 @@ class DvaeTask(Task):
     fields = ("image", "weight")
     evaluators = ("losses",)
     rngs = ("codes",)
-    text_length = 0
-    vocabulary = 0
 
     @classmethod
     def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "DvaeTask":
@@ -69,10 +67,6 @@ class DvaeTask(Task):
             "reconstruction": self.loss.reconstruction,
             "uniformity": self.loss.uniformity,
         }
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        return self.config.image_size
 
     @cached_property
     def model(self) -> Dvae:

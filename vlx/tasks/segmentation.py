@@ -58,8 +58,6 @@ class SegmentationTask(Task):
 
     fields = ("image", "label_map", "weight")
     evaluators = ("segmentation",)
-    text_length = 0
-    vocabulary = 0
     layer_groups: ClassVar[dict[str, LayerGroups]] = {
         "image": LayerGroups(
             embeddings=r"backbone/image/.*",
@@ -81,14 +79,6 @@ class SegmentationTask(Task):
     @property
     def together(self) -> int:
         return self.loss.statistics_group
-
-    @property
-    def pixels(self) -> str:
-        return self.config.pixels
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        return self.config.image_size
 
     @cached_property
     def model(self) -> Segmenter:

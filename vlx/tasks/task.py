@@ -102,12 +102,36 @@ class Task:
     weights: Mapping[str, float]  # of the terms
     model: nn.Module  # its public methods are the capabilities that evaluators ask for
     constants: Mapping[str, str] = MappingProxyType({})  # networks for `prepare`: name -> path
-    pixels: str  # name of the pixel statistics, see vlx/layers/pixels.py
-    image_size: tuple[int, int]  # height, width
-    text_length: int  # the longest text; 0: the task reads none
-    vocabulary: int  # ids that the model takes
-    answers: int = 0  # how many the model tells apart
-    grid: tuple[int, int] | None = None  # rows and columns of patches, where patches are masked
+
+    @property
+    def pixels(self) -> str:
+        """The name of the pixel statistics, see vlx/layers/pixels.py."""
+        return self.config.pixels
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.config.image_size
+
+    @property
+    def text_length(self) -> int:
+        """Of the longest text; 0: the task reads none."""
+        return getattr(self.config, "text_length", 0)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many ids the model takes."""
+        return getattr(self.config, "vocabulary", 0)
+
+    @property
+    def answers(self) -> int:
+        """How many answers the model tells apart."""
+        return getattr(self.config, "answers", 0)
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns of patches, where patches are masked."""
+        return getattr(self.config, "grid", None)
 
     @classmethod
     def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "Task":

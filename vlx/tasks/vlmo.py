@@ -144,23 +144,6 @@ class VlmoTask(Task):
     def evaluators(self) -> tuple[str, ...]:
         return tuple(name for term in self.weights for name in EVALUATORS.get(term, ()))
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        return self.config.image_size
-
-    @property
-    def text_length(self) -> int:
-        return self.config.text_length
-
-    @property
-    def vocabulary(self) -> int:
-        return self.config.vocabulary
-
-    @property
-    def answers(self) -> int:
-        """How many answers the model tells apart."""
-        return self.config.answers
-
     @cached_property
     def model(self) -> Vlmo:
         return Vlmo(self.config)

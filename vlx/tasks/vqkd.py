@@ -66,8 +66,6 @@ class VqkdTask(Task):
 
     fields = ("image", "weight")
     evaluators = ("losses", "codes")
-    text_length = 0
-    vocabulary = 0
 
     @classmethod
     def build(cls, model: Mapping[str, Any], loss: Mapping[str, Any]) -> "VqkdTask":
@@ -88,14 +86,6 @@ class VqkdTask(Task):
     @property
     def constants(self) -> dict[str, str]:
         return {"teacher": self.loss.teacher}
-
-    @property
-    def pixels(self) -> str:
-        return self.config.pixels
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        return self.config.image_size
 
     @cached_property
     def model(self) -> Vqkd:
