@@ -5,18 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from tasks.reading import named_left_out, not_read
+from tasks.stepping import KEY, RATE, assert_same, prepared, step_once
 
 from vlx.errors import UserError
 from vlx.layers.stack import Compute
 from vlx.models.vlmo import HEADS
-from vlx.parallel.mesh import MeshConfig, make_mesh, place_rows
+from vlx.parallel.mesh import MeshConfig, make_mesh
 from vlx.tasks import build_task
 from vlx.tasks.vlmo import FROZEN_BY_TEXTS, VlmoLoss, VlmoTask
 from vlx.train import flops, optimizer
 from vlx.train.optimizer import OptimizerConfig
 from vlx.train.partition import partition
-from vlx.train.state import create
-from vlx.train.step import make_step
 
 import small_models as small
 
@@ -33,8 +32,6 @@ LOSSES = {
 }
 BATCH = small.questions(2)
 CHOSEN = {"image": {"image": BATCH["image"]}, "text": BATCH}
-RULES = OptimizerConfig(name="sgd", b1=0.0)
-KEY, RATE = jax.random.key(0), np.float32(1)
 
 
 @pytest.mark.parametrize(
@@ -51,18 +48,13 @@ def test_fields_are_what_the_loss_reads(loss):
     assert not_read(task, {name: BATCH[name] for name in task.fields}, CHOSEN)
 
 
-def prepared(pieces=1, frozen=(), batch=8, **settings):
-    """The step of a small model, its state and a batch; every parameter is far from zero."""
+def ready(batch=8, **settings):
+    """A small task, parameters that are far from zero, and a batch."""
     changes = {"heads": HEADS} | settings.pop("model", {})
     task = VlmoTask(small.vlmo(**changes), VlmoLoss(**settings))
     shapes = jnp.zeros((1, 6, 9, 3)), jnp.zeros((1, small.LENGTH), jnp.int32)
-    params = small.parameters(task.model, *shapes)
-    part = partition(params, task.left_out, frozen)
-    rule = optimizer.build(RULES, part)
-    state = create(params, {}, rule, part, averaged=False)
-    scales = dict.fromkeys(part.trained, 1.0)
     batch = {name: x for name, x in small.questions(batch).items() if name in task.fields}
-    return make_step(task, rule, RULES, part, scales, pieces), state, batch
+    return task, small.parameters(task.model, *shapes), batch
 
 
 PAIRS = {"contrastive": 1.0, "matching": 1.0, "words": 0.25}
@@ -70,13 +62,7 @@ PAIRS = {"contrastive": 1.0, "matching": 1.0, "words": 0.25}
 
 def run(pieces=1, mesh=None, **settings):
     """Gradients and metrics of one step."""
-    step, state, batch = prepared(pieces, **settings)
-    if mesh is not None:
-        batch = place_rows(batch, mesh)
-    with jax.set_mesh(mesh or make_mesh(MeshConfig(), jax.devices()[:1])):
-        after, metrics = jax.jit(step)(state, batch, RATE, KEY)
-    gradient = jax.tree.map(lambda a, b: np.asarray(a - b), state.params, after.params)
-    return gradient, {name: float(x) for name, x in metrics.items()}
+    return step_once(*ready(**settings), pieces, mesh)
 
 
 @pytest.fixture(scope="module")
@@ -84,31 +70,24 @@ def whole():
     return run(**PAIRS)
 
 
-def assert_same(got, want):
-    for name in ("contrastive", "matching", "words", "loss", "gradient_norm"):
-        assert got[1][name] == pytest.approx(want[1][name], rel=2e-5)
-    for a, b in zip(*(jax.tree.leaves(x[0]) for x in (got, want)), strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-5 * np.abs(b).max() + 1e-7)
-
-
 def test_eight_devices_draw_the_same_negatives_and_find_the_same_gradient(whole):
     mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
-    assert_same(run(mesh=mesh, **PAIRS), whole)
+    assert_same(run(mesh=mesh, **PAIRS), whole, PAIRS)
 
 
 def test_micro_batches_choose_from_the_whole_batch(whole):
-    assert_same(run(pieces=4, **PAIRS), whole)
+    assert_same(run(pieces=4, **PAIRS), whole, PAIRS)
 
 
 def test_unrolled_layers_train_alike(whole):
-    assert_same(run(model={"compute": Compute(scan=False)}, **PAIRS), whole)
+    assert_same(run(model={"compute": Compute(scan=False)}, **PAIRS), whole, PAIRS)
 
 
 def test_frozen_parameters_cost_no_weight_gradients():
     """The language stage: attention and what images use stay, their gradients are not computed."""
 
     def cost(frozen):
-        step, state, batch = prepared(frozen=frozen, text_words=1.0)
+        step, state, batch = prepared(*ready(text_words=1.0), frozen=frozen)
         return flops.count(step, state, batch, RATE, KEY)
 
     free, frozen = cost(()), cost(FROZEN_BY_TEXTS)
@@ -117,7 +96,7 @@ def test_frozen_parameters_cost_no_weight_gradients():
 
 
 def test_frozen_parameters_have_no_optimizer_memory():
-    _, state, _ = prepared(frozen=FROZEN_BY_TEXTS, text_words=1.0)
+    _, state, _ = prepared(*ready(text_words=1.0), frozen=FROZEN_BY_TEXTS)
     part = partition(state.params, (), FROZEN_BY_TEXTS)
     moments = optimizer.build(OptimizerConfig(), part).init(part.split(state.params)[0])
     paths = {str(path) for path, _ in jax.tree_util.tree_leaves_with_path(moments)}
