@@ -76,6 +76,25 @@ def test_a_step_is_the_same_on_eight_devices(want):
     assert_same(step(mesh=make_mesh(MeshConfig())), want)
 
 
+@pytest.mark.parametrize("group", [2, 8])
+def test_devices_exchange_statistics_and_no_activations(group):
+    """A group is on one device or on all four; its features stay where they are."""
+    task = SegmentationTask(TASK.config, SegmentationLoss(statistics_group=group))
+    params, buffers = apart(parameters(task.config), jax.eval_shape(task.init, KEY)[1])
+    mesh = make_mesh(MeshConfig(), jax.devices()[:4])
+
+    def loss(params, given):
+        out = task.embed(params, buffers, given, 0, {"dropout": KEY})
+        return sum(total / count for total, count in out.terms.values()), out.statistics
+
+    whole, rows = replicated(mesh), batch_sharding(mesh)
+    with jax.set_mesh(mesh):
+        run = jax.jit(jax.grad(loss, has_aux=True), in_shardings=(whole, rows))
+        program = run.lower(params, batch(B)).compile().as_text()
+    assert "all-reduce" in program
+    assert not any(x in program for x in ("all-gather", "all-to-all", "collective-permute"))
+
+
 def test_running_statistics_are_buffers_that_a_step_moves(want):
     state = want[0]
     before = flatten(parameters(TASK.config))

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vlx.config import build, from_preset, square
@@ -100,7 +101,7 @@ class SegmentationTask(Task):
         )
 
         def term(logits: Array):
-            logits = bilinear(logits, label_map.shape[1:])
+            logits = bilinear(logits.astype(jnp.float32), label_map.shape[1:])
             return pixel_classes(logits, label_map, batch["weight"])
 
         terms = {"pixels": term(logits), "auxiliary": term(coarse)}
