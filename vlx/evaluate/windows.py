@@ -34,7 +34,10 @@ class Windows:
 
     @classmethod
     def of(cls, picture: Size, side: Size, whole: bool) -> "Windows":
-        """The picture as small as it still covers a window; `whole`: in one window, squashed."""
+        """The picture as small as it still covers a window; `whole`: in one window, squashed.
+
+        Published evaluations make pictures of more than 4 : 1 smaller, so that no window fits.
+        """
         factor = max(s / p for s, p in zip(side, picture, strict=True))
         covering = (max(s, int(p * factor + 0.5)) for s, p in zip(side, picture, strict=True))
         return cls(tuple(picture), tuple(side) if whole else tuple(covering), tuple(side))
