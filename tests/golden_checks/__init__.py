@@ -60,7 +60,4 @@ CHECKS = {
     for kind, check in module.CHECKS.items()
 }
 
-_BEIT3 = (  # one a line: each goes when its check comes
-)
-# (system, kind) -> why it cannot be checked yet
-PENDING: dict[tuple[str, str], str] = {("beit3", kind): "BEiT-3 is being added" for kind in _BEIT3}
+PENDING: dict[tuple[str, str], str] = {}  # (system, kind) -> why it cannot be checked yet
