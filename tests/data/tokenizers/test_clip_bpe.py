@@ -89,7 +89,9 @@ def test_merges_of_others_are_refused_and_not_kept(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"a b\n" * 99)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"a b\n" * 99)[:-9]], ids=["other", "cut"]
+)
 def test_a_broken_file_is_refused(tmp_path, content):
     path = tmp_path / "bpe_simple_vocab_16e6.txt.gz"
     path.write_bytes(content)
