@@ -147,9 +147,19 @@ class Beit3(Captioner):
         tokens = self._encode(image, text, mask)
         return self.word_head(tokens[:, -text.shape[1] :])
 
-    def code_logits(self, image: Array, hidden: Array | None = None) -> Array:
-        """What each patch looks like, also where it is hidden: bool [B, P] -> [B, P, codes]."""
-        return self.code_head(self._encode(image, hidden=hidden)[:, 1:])
+    def code_logits(
+        self,
+        image: Array,
+        hidden: Array | None = None,
+        text: Array | None = None,
+        mask: Array | None = None,
+    ) -> Array:
+        """What each patch looks like, also where it is hidden: bool [B, P] -> [B, P, codes].
+
+        Of images alone, or with a text that tells of them.
+        """
+        patches = self.config.image_tokens.patches
+        return self.code_head(self._encode(image, text, mask, hidden)[:, 1 : 1 + patches])
 
     def pair_logits(
         self, image: Array, hidden: Array, text: Array, mask: Array | None = None

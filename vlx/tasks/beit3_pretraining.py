@@ -23,14 +23,14 @@ from vlx.tasks.task import Outputs, Task
 
 Array = jax.Array
 
-IMAGE = ("image", "patch_mask", "target_image")
-TEXT = ("text", "text_mask", "masked_text", "masked")
-# Group of a batch -> the terms that it gives and the fields that it reads beside `weight`.
+# Group of a batch -> the terms that it may give.
 GROUPS = {
-    "image": (("image_codes",), IMAGE),
-    "text": (("text_words",), TEXT),
-    "pair": (("pair_codes", "pair_words"), (*IMAGE, *TEXT)),
+    "image": ("image_codes",),
+    "text": ("text_words",),
+    "pair": ("pair_codes", "pair_words"),
 }
+CODES = ("patch_mask", "target_image")  # fields of a batch that codes are predicted from
+WORDS = ("masked_text", "masked")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class MaskedLoss:
     def groups(self) -> tuple[str, ...]:
         """The groups that a batch has."""
         return tuple(
-            group for group, (terms, _) in GROUPS.items() if any(getattr(self, x) for x in terms)
+            group for group, terms in GROUPS.items() if any(getattr(self, x) for x in terms)
         )
 
     @property
@@ -96,6 +96,7 @@ class MaskedTask(OfBeit3, Joint):
         taking_part = {
             r"text/.*": groups & {"text", "pair"},
             r"image/.*": groups & {"image", "pair"},
+            r"image/mask_token": "codes" in heads,
             rf"(encoder/{apart}.*/|norm/)text/.*": groups & {"text", "pair"},
             rf"(encoder/{apart}.*/|norm/)image/.*": groups & {"image", "pair"},
             rf"{upper}text/.*": "text" in groups,
@@ -117,23 +118,34 @@ class GroupTask(OfBeit3):
     group: str  # a key of GROUPS
 
     @property
-    def fields(self) -> tuple[str, ...]:
-        return (*GROUPS[self.group][1], "weight")
+    def weights(self) -> dict[str, float]:
+        given = {name: getattr(self.loss, name) for name in GROUPS[self.group]}
+        return {name: weight for name, weight in given.items() if weight}
 
     @property
-    def weights(self) -> dict[str, float]:
-        return {name: getattr(self.loss, name) for name in GROUPS[self.group][0]}
+    def _codes(self) -> bool:
+        return f"{self.group}_codes" in self.weights
+
+    @property
+    def _words(self) -> bool:
+        return f"{self.group}_words" in self.weights
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        image = ("image",) if self.group != "text" else ()
+        text = ("text", "text_mask") if self.group != "image" else ()
+        return (*image, *text, *CODES * self._codes, *WORDS * self._words, "weight")
 
     @property
     def constants(self) -> dict[str, str]:
-        return {} if self.group == "text" else {"tokenizer": self.loss.tokenizer}
+        return {"tokenizer": self.loss.tokenizer} if self._codes else {}
 
     @property
     def text_length(self) -> int:
         return 0 if self.group == "image" else self.config.text_length
 
     def prepare(self, params, buffers, batch, step, rng, constants):
-        return batch if self.group == "text" else with_codes(batch, constants), buffers
+        return with_codes(batch, constants) if self._codes else batch, buffers
 
     def embed(self, params, buffers, batch, step, rngs) -> Outputs:
         def apply(method, *arguments):
@@ -143,19 +155,21 @@ class GroupTask(OfBeit3):
             counted = masked * batch["weight"][:, None]
             return jnp.sum(cross_entropy(logits, label) * counted), jnp.sum(counted)
 
-        terms, text, hidden = {}, (), None
-        if self.group != "image":
-            text = batch["masked_text"], batch["text_mask"] > 0
+        image, text, hidden, terms = None, (), None, {}
         if self.group != "text":
-            image, hidden = normalise(batch["image"], self.pixels), batch["patch_mask"] > 0
-        if self.group == "text":
-            words = apply("words", None, *text)
-        elif self.group == "image":
-            codes = apply("code_logits", image, hidden)
-        else:
+            image = normalise(batch["image"], self.pixels)
+        if self.group != "image":
+            text = batch["masked_text" if self._words else "text"], batch["text_mask"] > 0
+        if self._codes:
+            hidden = batch["patch_mask"] > 0
+        if self._codes and self._words:
             codes, words = apply("pair_logits", image, hidden, *text)
-        if hidden is not None:
+        elif self._codes:
+            codes = apply("code_logits", image, hidden, *text)
+        else:
+            words = apply("words", image, *text)
+        if self._codes:
             terms[f"{self.group}_codes"] = mean(codes, batch["codes"], hidden)
-        if text:
+        if self._words:
             terms[f"{self.group}_words"] = mean(words, batch["text"], batch["masked"])
         return Outputs(terms=terms)
