@@ -45,7 +45,6 @@ demo-beit3: env  ## a small BEiT-3: teacher, tokenizer, pre-training, captions
 	done
 	$(BIN)/python eval.py --workdir=runs/beit3/pretraining
 	$(BIN)/python eval.py --workdir=runs/beit3/captions
-	$(BIN)/python -m vlx report runs/beit3/pretraining runs/beit3/captions --output=runs/beit3/report.html
 
 test: env  ## all tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal

@@ -50,6 +50,11 @@ def test_only_shares_are_shown_as_such(capsys):
     }
 
 
+def test_losses_are_no_shares(capsys):
+    show({"losses": Metrics({"words": 1.0429})}, "a run", Console(width=80))
+    assert "1.043" in capsys.readouterr().out
+
+
 def test_results_of_other_evaluators_stay(tmp_path):
     write(tmp_path, 30, "val", RESULTS)
     path = write(tmp_path, 30, "val", {"zero_shot": Metrics({"top1": 0.5}, {"top1": (0.4, 0.6)})})

@@ -46,8 +46,9 @@ def show(results: Results, title: str, console: Console | None = None) -> None:
                 first = is_share_of_first(metric)
                 guess = form("chance", chance) if chance is not None and first else ""
                 ends = metrics.intervals.get(metric)
-                shown = form_interval(metric, ends) if ends else ""
-                table.add_row(name, metric, form(metric, value), shown, guess)
+                whole = f"{name}/{metric}"
+                shown = form_interval(whole, ends) if ends else ""
+                table.add_row(name, metric, form(whole, value), shown, guess)
     (console or Console(highlight=False)).print(table)
 
 
@@ -67,7 +68,9 @@ def is_share_of_first(metric: str) -> bool:
 
 
 def form(metric: str, value: float) -> str:
-    """The value as people read it: most are shares."""
+    """The value as people read it, of EVALUATOR/METRIC: most are shares, losses are not."""
+    if metric.startswith("losses/"):
+        return f"{value:.3f}"
     for ending, how in FORMS.items():
         if metric.removesuffix(RERANKED).endswith(ending):
             return format(value, how)

@@ -85,7 +85,8 @@ def _cell(evaluation, evaluator: str, metric: str) -> Cell:
     if value is None:
         return Cell(ABSENT)
     ends = evaluation.intervals.get(evaluator, {}).get(metric)
-    return Cell(form(metric, value), form_interval(metric, ends) if ends else "")
+    whole = f"{evaluator}/{metric}"
+    return Cell(form(whole, value), form_interval(whole, ends) if ends else "")
 
 
 def _chance(found, evaluator: str) -> str:
