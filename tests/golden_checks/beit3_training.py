@@ -156,8 +156,7 @@ def sub_norm_factor(config) -> float:
 def sizes(facts: dict) -> Ratios:
     """Parameters of every registered model, and of the parts of the paper's giant one."""
 
-    def count(config, pattern: str = ".*") -> int:
-        shapes = parameter_shapes(Beit3(config))
+    def count(shapes: dict, pattern: str = ".*") -> int:
         return sum(int(np.prod(x.shape)) for p, x in shapes.items() if re.fullmatch(pattern, p))
 
     got = {}
@@ -165,7 +164,8 @@ def sizes(facts: dict) -> Ratios:
         model, _, part = name.partition(" ")
         heads = {"encoder": (), "encoder+text head+image head": ("words", "codes")}
         config = registered(model)
-        got[name] = count(replace(config, heads=heads[part]) if part else config)
+        config = replace(config, heads=heads[part]) if part else config
+        got[name] = count(parameter_shapes(Beit3(config)))
     want, giant = dict(facts["num_params"]), facts["giant_breakdown"]
     patterns = {
         "V_FFN": r"encoder/.*/image/mlp/(up|down)/.*",
@@ -173,8 +173,9 @@ def sizes(facts: dict) -> Ratios:
         "VL_FFN_top3": r"encoder/.*/pair/mlp/(up|down)/.*",
         "shared_attention": r"encoder/.*/attention/(query|key|value|out)/.*",
     }
+    shapes = parameter_shapes(Beit3(CONFIGS["giant"]))
     for name, pattern in patterns.items():
-        got[name], want[name] = count(CONFIGS["giant"], pattern), giant[name]
+        got[name], want[name] = count(shapes, pattern), giant[name]
     return {name: 0.0 if got[name] == want[name] else np.inf for name in want}
 
 
