@@ -8,7 +8,7 @@ from tasks.stepping import assert_same, step_once
 
 from vlx.errors import UserError
 from vlx.models.beit3_config import HEADS
-from vlx.objectives.hard_captions import smoothed_divergence, without_worst
+from vlx.objectives.masked_captions import smoothed_divergence, without_worst
 from vlx.parallel.mesh import MeshConfig, make_mesh
 from vlx.tasks import build_task
 from vlx.tasks.beit3 import TERMS, Beit3Loss, Beit3Task

@@ -17,7 +17,7 @@ from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.models.beit3 import CONFIGS, Beit3, Beit3Config, fresh_params
 from vlx.objectives import streaming
-from vlx.objectives.hard_captions import smoothed_divergence, without_worst
+from vlx.objectives.masked_captions import smoothed_divergence, without_worst
 from vlx.objectives.matching import answers, matching
 from vlx.objectives.mixing import Mixing
 from vlx.tasks.classes import class_term, mixed
