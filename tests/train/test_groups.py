@@ -90,6 +90,14 @@ def test_a_resumed_run_goes_on_with_all_groups(calm, tmp_path, pictures, tokeniz
     assert bits(state_of(setup)[0]) == bits(state_of(calm)[0])
 
 
+def test_groups_with_the_same_data_see_other_examples(calm):
+    """In the same step; each order follows from the run's seed."""
+    seeds = [part.config.seed for part in calm.parts.values()]
+    assert len({calm.config.seed, *seeds}) == 4
+    again = Setup(calm.config, calm.workdir)
+    assert [part.config.seed for part in again.parts.values()] == seeds
+
+
 def test_groups_differ_in_what_their_data_say(calm):
     parts = calm.parts
     assert {name: part.config.batch.size for name, part in parts.items()} == SIZES

@@ -92,9 +92,7 @@ class RunConfig:
     data: DataConfig = DataConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     batch: BatchConfig = BatchConfig()
-    groups: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # name -> GroupConfig, if a task has any
+    groups: Mapping[str, Any] = field(default_factory=dict)  # of a batch: name -> GroupConfig
     optimizer: OptimizerConfig = OptimizerConfig()
     init_from: str = ""  # a trained model's folder, a run, or an official file, to begin with
     freeze: tuple[str, ...] = ()  # patterns of parameters that stay as they are

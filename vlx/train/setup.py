@@ -1,5 +1,6 @@
 """A run made ready: everything that follows from its config and folder, before the first step."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -92,12 +93,14 @@ class Setup:
 
     @cached_property
     def parts(self) -> dict[str, "Setup"]:
-        """The run of each part of the task, with its data and its share of a batch."""
+        """The run of each part of the task, with its data, its order of them and its batch size."""
         return {
             name: replace(
                 self,
                 config=replace(
                     self.config,
+                    # Or groups with the same data would see the same examples in the same step.
+                    seed=zlib.crc32(f"{self.config.seed}/{name}".encode()),
                     data=amend(self.config.data, group.data, f"config.groups.{name}.data"),
                     batch=replace(self.config.batch, size=group.size),
                     groups={},
