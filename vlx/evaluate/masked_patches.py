@@ -3,6 +3,7 @@
 Letters: B batch, P patches, p pixels a side of a patch, V codes.
 """
 
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -14,7 +15,9 @@ from vlx.evaluate.context import Context
 from vlx.evaluate.examples import keep_examples, keep_made_pictures, spread
 from vlx.evaluate.measured import Metrics
 from vlx.layers.pixels import normalise
-from vlx.parallel.mesh import place_rows, replicated
+from vlx.parallel.mesh import batch_sharding, place_rows, place_whole, replicated
+
+Array = jax.Array
 
 FIELDS = ("image", "patch_mask", "target_image")
 GREY = 128  # of hidden patches, where they are shown
@@ -32,69 +35,108 @@ def masked_patches(context: Context, params: Any) -> Metrics:
             "The evaluator 'masked_patches' is for tasks that predict codes of hidden patches; "
             "take it out of evaluate.names."
         )
-    seen = _Seen(part, params)
-    chosen = spread(len(seen.images))
-    keep_examples(
-        part,
-        "masked_patches",
-        [{"index": n, "hidden": int(seen.hidden[n].sum()), "right": seen.right(n)} for n in chosen],
-    )
-    keep_made_pictures(part, "masked_patches", {n: seen.shown(n) for n in chosen})
-    right = np.sum((seen.codes == seen.expected) & seen.hidden)
-    return Metrics({"accuracy": right / max(1, np.sum(seen.hidden))})
+    look = _Look(part)
+    right, hidden, means = look.at_all(params)
+    _keep(part, look.at_some(params), means)
+    return Metrics({"accuracy": right / max(1, hidden)})
 
 
-class _Seen:
-    """What a model makes of the examples of a split, and the mean patch of every code."""
+class _Look:
+    """What a model makes of hidden patches; compiled for one size of a batch."""
 
-    def __init__(self, context: Context, params: Any):
-        setup, task = context.setup, context.setup.task
-        self.grid = task.grid
+    def __init__(self, context: Context):
+        self.context, self.setup = context, context.setup
+        self.most = self.setup.config.evaluate.examples or len(context.source)
+
+    def at_all(self, params: Any) -> tuple[float, float, np.ndarray]:
+        """Codes told right, hidden patches, and the mean patch of every code: [V, p, p, 3]."""
+        total, transform = None, self.context.asked(*FIELDS)
+        for batch in self.context.batches(self.context.source, self.most, transform):
+            rows = {name: batch[name] for name in (*FIELDS, "weight")}
+            sums = self._run(params, place_rows(rows, self.setup.mesh), self.setup.constants)[1]
+            total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+        right, hidden, count, patches = (np.asarray(x) for x in total)
+        count = count[:, None, None, None]
+        return right, hidden, np.where(count > 0, patches / np.maximum(count, 1), GREY)
+
+    def at_some(self, params: Any) -> list[tuple[int, dict]]:
+        """A few examples by their number in the split, spread over it, with what is made of them.
+
+        Every process looks at the same ones.
+        """
+        size, transform = self.setup.config.evaluate.batch_size, self.context.asked(*FIELDS)
+        chosen = spread(min(self.most, len(self.context.source)))[:size]
+        examples = [transform(self.context.source[n]) for n in chosen]
+        filled = [examples[min(i, len(examples) - 1)] for i in range(size)]
+        batch = {name: np.stack([example[name] for example in filled]) for name in FIELDS}
+        batch["weight"] = np.ones(size, np.float32)
+        placed = place_whole(batch, batch_sharding(self.setup.mesh))
+        codes, expected = self._run(params, placed, self.setup.constants)[0]
+        made = zip(np.asarray(codes), np.asarray(expected), strict=True)
+        return [
+            (n, {**example, "codes": own, "expected": told})
+            for n, example, (own, told) in zip(chosen, examples, made, strict=False)
+        ]
+
+    @cached_property
+    def _run(self):
+        task = self.setup.task
+        number = task.config.codes
 
         def run(params, batch, constants):
             codes = constants["tokenizer"]("tokens", batch["target_image"])
             image, hidden = normalise(batch["image"], task.pixels), batch["patch_mask"] > 0
-            arguments = {"params": params}, image, hidden
-            logits = task.model.apply(*arguments, method="code_logits")
-            return codes, jnp.argmax(logits, axis=-1)
+            logits = task.model.apply({"params": params}, image, hidden, method="code_logits")
+            expected = jnp.argmax(logits, axis=-1)
+            real = batch["weight"][:, None]
+            counted = hidden * real
+            flat, weight = codes.reshape(-1), jnp.broadcast_to(real, codes.shape).reshape(-1)
+            patches = cut(batch["image"].astype(jnp.float32), task.grid)
+            patches = patches.reshape(-1, *patches.shape[2:]) * weight[:, None, None, None]
+            sums = (
+                jnp.sum((codes == expected) * counted),
+                jnp.sum(counted),
+                jnp.zeros(number).at[flat].add(weight),
+                jnp.zeros((number, *patches.shape[1:])).at[flat].add(patches),
+            )
+            return (codes, expected), sums
 
-        compiled = jax.jit(run, out_shardings=replicated(setup.mesh))
-        found = []
-        source, transform = context.source, context.asked(*FIELDS)
-        for batch in context.batches(source, setup.config.evaluate.examples, transform):
-            rows = place_rows({name: batch[name] for name in FIELDS}, setup.mesh)
-            codes, expected = (np.asarray(x) for x in compiled(params, rows, setup.constants))
-            real = batch["weight"] > 0
-            own = batch["image"], batch["patch_mask"] > 0, codes, expected
-            found.append([x[real] for x in own])
-        columns = (np.concatenate(x) for x in zip(*found, strict=True))
-        self.images, self.hidden, self.codes, self.expected = columns
-        self.patches = self._cut(self.images)
-        number = int(max(self.codes.max(), self.expected.max())) + 1
-        self.means = np.full((number, *self.patches.shape[2:]), GREY, np.float32)
-        for code in np.unique(self.codes):
-            self.means[code] = self.patches[self.codes == code].mean(axis=0)
+        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
 
-    def right(self, n: int) -> int:
-        """Hidden patches of an example whose code is told."""
-        return int(np.sum((self.codes[n] == self.expected[n]) & self.hidden[n]))
 
-    def shown(self, n: int) -> np.ndarray:
-        """The image, with gaps, and completed, side by side: uint8 [height, 3 width, 3]."""
-        hidden = self.hidden[n][:, None, None, None]
-        gaps = np.where(hidden, GREY, self.patches[n])
-        full = np.where(hidden, self.means[self.expected[n]], self.patches[n])
-        sides = [self._joined(x) for x in (self.patches[n], gaps, full)]
-        return np.concatenate(sides, axis=1).round().astype(np.uint8)
+def _keep(context: Context, examples: list[tuple[int, dict]], means: np.ndarray) -> None:
+    """Writes the examples and their pictures: the image, with gaps, and completed."""
+    content, pictures = [], {}
+    for n, x in examples:
+        hidden = np.asarray(x["patch_mask"]) > 0
+        told = int(np.sum((x["codes"] == x["expected"]) & hidden))
+        content.append({"index": n, "hidden": int(hidden.sum()), "right": told})
+        pictures[n] = completed(x["image"], hidden, means[x["expected"]], context.setup.task.grid)
+    keep_examples(context, "masked_patches", content)
+    keep_made_pictures(context, "masked_patches", pictures)
 
-    def _cut(self, images: np.ndarray) -> np.ndarray:
-        """[B, height, width, 3] -> [B, P, p, p, 3]."""
-        (rows, columns), (height, width) = self.grid, images.shape[1:3]
-        p, q = height // rows, width // columns
-        cut = images[:, : rows * p, : columns * q].reshape(-1, rows, p, columns, q, 3)
-        return cut.swapaxes(2, 3).reshape(len(images), rows * columns, p, q, 3)
 
-    def _joined(self, patches: np.ndarray) -> np.ndarray:
-        """[P, p, p, 3] -> [height, width, 3]."""
-        (rows, columns), (p, q) = self.grid, patches.shape[1:3]
-        return patches.reshape(rows, columns, p, q, 3).swapaxes(1, 2).reshape(rows * p, -1, 3)
+def completed(
+    image: np.ndarray, hidden: np.ndarray, filling: np.ndarray, grid: tuple[int, int]
+) -> np.ndarray:
+    """The image, with gaps, and with its gaps filled, side by side: uint8 [height, 3 width, 3].
+
+    hidden: bool [P]; filling: [P, p, p, 3].
+    """
+    patches, (rows, columns) = cut(image[None], grid)[0], grid
+    gaps = np.where(hidden[:, None, None, None], GREY, patches)
+    full = np.where(hidden[:, None, None, None], filling, patches)
+
+    def join(x):
+        p, q = x.shape[1:3]
+        return x.reshape(rows, columns, p, q, 3).swapaxes(1, 2).reshape(rows * p, columns * q, 3)
+
+    return np.concatenate([join(x) for x in (patches, gaps, full)], axis=1).round().astype(np.uint8)
+
+
+def cut(images: Array | np.ndarray, grid: tuple[int, int]) -> Array | np.ndarray:
+    """Patches in rows from the top left: [B, height, width, 3] -> [B, P, p, p, 3]."""
+    (rows, columns), (height, width) = grid, images.shape[1:3]
+    p, q = height // rows, width // columns
+    x = images[:, : rows * p, : columns * q].reshape(-1, rows, p, columns, q, 3)
+    return x.swapaxes(2, 3).reshape(len(images), rows * columns, p, q, 3)
