@@ -1,5 +1,6 @@
 """Models of VLMo's stages, of a few thousand parameters; images of 3 x 3 patches."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from vlx.interop.pretrained import Pixels, Pretrained
 from vlx.layers.multiway import MultiwayConfig
 from vlx.models import MODELS, name_of, parameter_shapes
 from vlx.models.beit import BeitConfig
+from vlx.models.beit3 import Beit3Config
 from vlx.models.dvae import DvaeConfig
 from vlx.models.vlmo import VlmoConfig
 
@@ -31,6 +33,13 @@ def beit(scale: float = 0.1, **changes) -> BeitConfig:
     encoder = MultiwayConfig(10, 3, 2, 7, experts=("image",), layer_scale=scale)
     parts = {"positions": ("relative",), "codes": 11}
     return BeitConfig(encoder, **(SIZE | parts | changes))
+
+
+def beit3(apart: bool = True, **changes) -> Beit3Config:
+    config = small.beit3(apart, **(SIZE | changes))
+    return replace(
+        config, encoder=replace(config.encoder, epsilon=1e-5, drop_together=True, truncated=True)
+    )
 
 
 def classes(number: int = 5, **changes) -> BeitConfig:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from commands.call import vlx
-from small_stages import DVAE, beit, trained, vlmo
+from small_stages import DVAE, beit, beit3, trained, vlmo
 
 from vlx.interop import native, official
 from vlx.interop.files import read_tensors, write_tensors
@@ -71,7 +71,13 @@ def test_formats_are_listed():
 
 
 @pytest.mark.parametrize(
-    ("chosen", "config"), [("unilm_vlmo", vlmo()), ("unilm_beit", beit()), ("dall_e", DVAE)]
+    ("chosen", "config"),
+    [
+        ("unilm_vlmo", vlmo()),
+        ("unilm_beit", beit()),
+        ("unilm_beit3", beit3()),
+        ("dall_e", DVAE),
+    ],
 )
 def test_models_of_other_formats_go_there_and_back(tmp_path, chosen, config):
     native.save(tmp_path / "native", trained(config))

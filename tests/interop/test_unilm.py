@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_stages import DVAE, beit, classes, trained, vlmo
+from small_stages import DVAE, beit, beit3, classes, trained, vlmo
 
 from vlx.errors import UserError
 from vlx.interop import official, unilm_beit, unilm_beit2, unilm_vlmo_config
@@ -24,6 +24,9 @@ MODELS = {
     "statements": ("unilm_vlmo", vlmo(heads=("truth",))),
     "absolute": ("unilm_vlmo", vlmo(2, 0.0, positions="absolute", image_size=(6, 9))),
     "both": ("unilm_vlmo", vlmo(positions="both")),
+    "captions": ("unilm_beit3", beit3()),
+    "pre-training": ("unilm_beit3", beit3(apart=False, heads=("words", "codes"), codes=11)),
+    "questions": ("unilm_beit3", beit3(heads=("answers",), answers=5)),
     "codes": ("unilm_beit", beit(positions=("shared_relative",))),
     "classes": ("unilm_beit", classes()),
     "aggregated": (
@@ -64,7 +67,7 @@ def test_an_official_folder_comes_back(tmp_path, name):
     assert alike(source.model.config, back.model.config)
     for path, x in source.params.items():
         np.testing.assert_array_equal(back.params[path], x)
-    assert (back.tokenizer is None) == (chosen != "unilm_vlmo")
+    assert (back.tokenizer is None) == (chosen not in ("unilm_vlmo", "unilm_beit3"))
     assert back.pixels.statistics == getattr(config, "pixels", back.pixels.statistics)
     assert back.pixels.resize_mode == "squash"
 
@@ -221,3 +224,21 @@ def test_what_the_official_code_lacks_is_refused(tmp_path):
     with pytest.raises(UserError, match="an encoder alone, and this model has a decoder"):
         official.write(tmp_path / "out", trained(replace(DVAE, decoder=True)), "dall_e")
     assert not (tmp_path / "out").exists()
+
+
+def test_tensors_of_unknown_heads_beside_beit3_are_named(tmp_path, caplog):
+    """The released files of pre-training hold such."""
+    source = trained(beit3(heads=()))
+    official.write(tmp_path, source, "unilm_beit3")
+    path = tmp_path / "model.safetensors"
+    write_tensors(path, {**read_tensors(path), "a_head.weight": np.zeros((3, 10))}, {})
+    read = official.read_whole(tmp_path)
+    assert set(read.params) == set(source.params)
+    assert "no head of BEiT-3 has these names: a_head.weight" in caplog.text
+
+
+def test_what_beit3s_code_cannot_build_is_named(tmp_path):
+    config = beit3()
+    config = replace(config, encoder=replace(config.encoder, inner_norm=False))
+    with pytest.raises(UserError, match=r"encoder.inner_norm=False is always True there"):
+        official.write(tmp_path / "out", trained(config), "unilm_beit3")

@@ -101,6 +101,7 @@ FORMATS = {
         default=unilm_beit3_config.default,
         table=lambda config, names: unilm_beit3.table(config, unilm_beit3_config.prefix_of(names)),
         clean=unilm_beit3_config.clean,
+        config_file=unilm_beit3_config.CONFIG_FILE,
         describe=unilm_beit3_config.describe,
     ),
     "dino": Format(  # whose names are among BEiT's, so it is asked first

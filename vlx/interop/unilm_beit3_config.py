@@ -1,5 +1,6 @@
 """What BEiT-3's official code and files say of a model, and what they leave to their names."""
 
+import logging
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -7,15 +8,17 @@ from typing import Any
 
 from vlx.data import TokenizerConfig
 from vlx.errors import UserError
-from vlx.interop.description import Description
+from vlx.interop.description import ConfigFile, Description
 from vlx.interop.pretrained import Pixels
 from vlx.interop.unilm_beit3 import PREFIX
 from vlx.interop.unilm_sizes import grid_of, published_heads
 from vlx.layers.multiway import MultiwayConfig
 from vlx.models.beit3_config import CONFIGS, RESERVED, Beit3Config
 
+_log = logging.getLogger(__name__)
+
 EMBEDDING = "text_embed.weight"
-# A tensor that only this head has, and how its name may go on where the head has a size of its own.
+# A tensor that only this head has; of SIZED heads its length is the number that they tell apart.
 SIGNS = {
     "contrastive": "vision_head.weight",
     "words": "text_head.bias",
@@ -46,7 +49,7 @@ def knows(names: Collection[str]) -> bool:
 
 
 def read_config(official: Mapping[str, Any], heads: tuple[str, ...] = ()) -> Beit3Config:
-    """The model of the official encoder's arguments, with these heads."""
+    """The model of the official encoder's arguments, with these heads unless it names its own."""
     size, preset = official["img_size"], CONFIGS["base"]
     apart = official["multiway"]
     encoder = replace(
@@ -63,17 +66,58 @@ def read_config(official: Mapping[str, Any], heads: tuple[str, ...] = ()) -> Bei
     return replace(
         preset,
         encoder=encoder,
-        image_size=(size, size),
+        image_size=(size, size) if isinstance(size, int) else tuple(size),
         patch=official["patch_size"],
         vocabulary=official["vocab_size"],
         text_length=official.get("max_source_positions", 1024) - RESERVED,
-        heads=heads,
+        heads=tuple(official.get("heads", heads)),
         codes=official.get("num_codes", preset.codes),
-        classes=classes or preset.classes,
-        answers=classes or preset.answers,
+        classes=official.get("classes", classes or preset.classes),
+        answers=official.get("answers", classes or preset.answers),
+        pad=official.get("pad", preset.pad),
         mask=official.get("mask", preset.mask),
         final_norm=official["normalize_output"],
     )
+
+
+def write_config(c: Beit3Config) -> dict[str, Any]:
+    """The official encoder's arguments, and what its code has elsewhere, as `read_config` takes it.
+
+    Raises UserError for a model that the official code cannot build.
+    """
+    e, preset = c.encoder, CONFIGS["base"].encoder
+    for name in ("inner_norm", "epsilon", "biases", "layer_scale"):
+        if getattr(e, name) != getattr(preset, name):
+            raise UserError(
+                f"unilm has no counterpart of this model: encoder.{name}={getattr(e, name)} is "
+                f"always {getattr(preset, name)} there."
+            )
+    return {
+        "img_size": list(c.image_size),
+        "patch_size": c.patch,
+        "vocab_size": c.vocabulary,
+        "multiway": e.apart,
+        "normalize_output": c.final_norm,
+        "encoder_embed_dim": e.width,
+        "encoder_attention_heads": e.heads,
+        "encoder_ffn_embed_dim": e.hidden,
+        "encoder_layers": e.layers,
+        "max_source_positions": c.text_length + RESERVED,
+        "vl_layers": e.pair_layers,
+        "heads": list(c.heads),
+        "num_codes": c.codes,
+        "classes": c.classes,
+        "answers": c.answers,
+        "pad": c.pad,
+        "mask": c.mask,
+    }
+
+
+CONFIG_FILE = ConfigFile(
+    "unilm_config.json",
+    lambda official: default(read_config(official)),
+    lambda description: write_config(description.config),
+)
 
 
 def describe(state: Mapping[str, Any], like: Any = None) -> Beit3Config:
@@ -128,9 +172,13 @@ def describe(state: Mapping[str, Any], like: Any = None) -> Beit3Config:
 def clean(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     """The tensors of a state dict without those beside the encoder that no head has.
 
-    The released files of pre-training hold two heads more, whose names are not published.
+    The released files of pre-training hold two heads more, whose names are not published; what is
+    left is logged.
     """
-    return {name: x for name, x in state.items() if name in shapes or name.startswith(PREFIX)}
+    left = [name for name in state if name not in shapes and not name.startswith(PREFIX)]
+    if left:
+        _log.warning("left, since no head of BEiT-3 has these names: %s", ", ".join(sorted(left)))
+    return {name: x for name, x in state.items() if name not in left}
 
 
 def _count(names: Mapping[str, Any], pattern: str) -> int:
