@@ -1,6 +1,9 @@
 """Batches of several groups: what a config says of each."""
 
-from vlx.config import build
+import zlib
+from dataclasses import replace
+
+from vlx.config import amend, build
 from vlx.errors import UserError
 from vlx.tasks import Task
 from vlx.train.config import GroupConfig, RunConfig
@@ -17,4 +20,19 @@ def groups_of(config: RunConfig, task: Task) -> dict[str, GroupConfig]:
     return {
         name: build(GroupConfig, config.groups[name], f"config.groups.{name}")
         for name in task.parts
+    }
+
+
+def group_configs(config: RunConfig, task: Task) -> dict[str, RunConfig]:
+    """For each group the run's config with its data, its order of them and its batch size."""
+    return {
+        name: replace(
+            config,
+            # Or groups with the same data would see the same examples in the same step.
+            seed=zlib.crc32(f"{config.seed}/{name}".encode()),
+            data=amend(config.data, group.data, f"config.groups.{name}.data"),
+            batch=replace(config.batch, size=group.size),
+            groups={},
+        )
+        for name, group in groups_of(config, task).items()
     }

@@ -1,6 +1,5 @@
 """A run made ready: everything that follows from its config and folder, before the first step."""
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +9,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from vlx.config import amend
 from vlx.data import (
     Answers,
     EvalTransform,
@@ -23,13 +21,12 @@ from vlx.data import (
     build_transforms,
 )
 from vlx.errors import UserError
-from vlx.models.capabilities import can
 from vlx.parallel import layout
 from vlx.parallel.mesh import check_batch, make_mesh, place_rows, replicated
 from vlx.tasks import Constant, Task, build_task
-from vlx.train import flops, optimizer
+from vlx.train import agreement, flops, optimizer
 from vlx.train.config import RunConfig
-from vlx.train.groups import groups_of
+from vlx.train.groups import group_configs, groups_of
 from vlx.train.partition import Partition, flatten, partition
 from vlx.train.schedule import learning_rate
 from vlx.train.state import TrainState, create
@@ -66,22 +63,8 @@ class Setup:
 
     def check_tokenizer(self) -> None:
         """Refuses a tokenizer with more words than the model has rows, or other special ones."""
-        if self.tokenizer is None:
-            return
-        most, words = self.task.vocabulary, self.tokenizer.vocab_size
-        if words > most:
-            raise UserError(
-                f"The tokenizer has {words} words, the model {most}. "
-                f"Set model.vocabulary={words}, or take a smaller tokenizer."
-            )
-        config = getattr(self.task.model, "config", None)
-        for name in ("pad", "mask") if can(self.task.model, "decode_step") else ("pad",):
-            own = getattr(config, name, None)
-            if own is not None and own != (given := getattr(self.tokenizer, name)):
-                raise UserError(
-                    f"The {name} of the tokenizer is word {given}, that of the model {own}; set "
-                    f"model.{name}={given}, or take the tokenizer that the model was trained with."
-                )
+        if self.tokenizer is not None:
+            agreement.check_tokenizer(self.tokenizer, self.task)
 
     @cached_property
     def mesh(self) -> jax.sharding.Mesh:
@@ -94,20 +77,10 @@ class Setup:
     @cached_property
     def parts(self) -> dict[str, "Setup"]:
         """The run of each part of the task, with its data, its order of them and its batch size."""
+        configs = group_configs(self.config, self.task)
         return {
-            name: replace(
-                self,
-                config=replace(
-                    self.config,
-                    # Or groups with the same data would see the same examples in the same step.
-                    seed=zlib.crc32(f"{self.config.seed}/{name}".encode()),
-                    data=amend(self.config.data, group.data, f"config.groups.{name}.data"),
-                    batch=replace(self.config.batch, size=group.size),
-                    groups={},
-                ),
-                part=self.task.parts[name],
-            )
-            for name, group in groups_of(self.config, self.task).items()
+            name: replace(self, config=config, part=self.task.parts[name])
+            for name, config in configs.items()
         }
 
     @cached_property
@@ -252,17 +225,8 @@ class Setup:
     def train_source(self) -> Source:
         source = self.source(self.config.data.train_split)
         if "label_map" in self.task.fields:
-            self._check_classes(source)
+            agreement.check_classes(source, self.task)
         return source
-
-    def _check_classes(self, source: Source) -> None:
-        """Refuses maps with classes that the model has no logits for."""
-        names, classes = source.class_names, self.task.config.classes
-        if len(names) > classes:
-            raise UserError(
-                f"The data have {len(names)} classes, the model {classes}; set "
-                f"model.classes={len(names)}."
-            )
 
     @cached_property
     def tokenizer(self) -> Tokenizer | None:
@@ -280,11 +244,7 @@ class Setup:
         if "answer_scores" not in self.task.fields:
             return None
         found = build_answers(data, str(self.workdir), lambda x: build_source(data, x, size))
-        if len(found) != self.task.answers:
-            raise UserError(
-                f"The data have {len(found)} answers, the model {self.task.answers}. Set "
-                f"model.answers={len(found)}, or change data.answers or data.answer_count."
-            )
+        agreement.check_answers(found, self.task)
         return found
 
     @cached_property
