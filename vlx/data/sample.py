@@ -1,7 +1,7 @@
 """Some records of a source that has too many."""
 
 from vlx.data.order import TrainingOrder
-from vlx.data.records import Record, Source
+from vlx.data.records import Record, Source, annotation
 
 
 class SampleSource:
@@ -18,3 +18,6 @@ class SampleSource:
 
     def __getitem__(self, index: int) -> Record:
         return self._source[self._order.at(index)[1]]
+
+    def annotation(self, index: int) -> Record:
+        return annotation(self._source, self._order.at(index)[1])

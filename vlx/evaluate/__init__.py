@@ -6,6 +6,7 @@ from typing import Any
 from vlx.config import nearest
 from vlx.errors import UserError
 from vlx.evaluate.answering import statements, vqa
+from vlx.evaluate.attentional import attentional_probe
 from vlx.evaluate.captioning import captioning
 from vlx.evaluate.classification import classification
 from vlx.evaluate.codes import codes
@@ -34,6 +35,7 @@ EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
     "retrieval": retrieval,
     "zero_shot": zero_shot,
     "linear_probe": linear_probe,
+    "attentional_probe": attentional_probe,
     "knn": knn,
     "vqa": vqa,
     "statements": statements,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from vlx.data import SampleSource, classification_source
+from vlx.data import SampleSource, Source, classification_source
 from vlx.evaluate.context import Context
 from vlx.evaluate.measured import Metrics
 from vlx.evaluate.ranks import places
@@ -21,6 +21,7 @@ from vlx.evaluate.zero_shot import check_labels, shares
 Array = jax.Array
 
 NEIGHBOURS, TEMPERATURE = 20, 0.07  # as DINO's k-NN, arXiv 2104.14294
+ANY_LABEL = np.iinfo(np.int32).max  # where classes have no names
 
 
 def knn(context: Context, params: Any) -> Metrics:
@@ -66,17 +67,21 @@ def _vote(test: Array, test_label: Array, train: Array, label: Array, count: int
     return places(votes, test_label, jnp.arange(classes))
 
 
+def labelled_splits(context: Context) -> tuple[Source, Source]:
+    """Images to learn from, `evaluate.probe_examples` of them, and the split's to classify."""
+    data, size = context.setup.config.data, context.setup.image_size[0]
+    source = classification_source(data, data.train_split, size)
+    train = SampleSource(source, context.setup.config.evaluate.probe_examples or len(source))
+    return train, classification_source(data, context.split, size)
+
+
 def _features(context: Context, params: Any, evaluator: str):
     """Features and labels to learn from and to classify, and the number of classes."""
-    setup, most = context.setup, context.setup.config.evaluate.probe_examples
-    data, size = setup.config.data, setup.image_size[0]
-    source = classification_source(data, data.train_split, size)
-    train = SampleSource(source, most or len(source))
-    test = classification_source(data, context.split, size)
+    train, test = labelled_splits(context)
     found, labels = [], []
-    for source, most in ((train, 0), (test, setup.config.evaluate.examples)):
+    for source, most in ((train, 0), (test, context.setup.config.evaluate.examples)):
         vectors, fields = context.encoder.features(params, context.batches(source, most))
-        check_labels(fields, len(source.class_names) or np.iinfo(np.int32).max, evaluator)
+        check_labels(fields, len(source.class_names) or ANY_LABEL, evaluator)
         found.append(vectors)
         labels.append(fields["label"])
     classes = max(len(train.class_names), *(int(label.max()) + 1 for label in labels))

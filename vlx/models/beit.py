@@ -113,7 +113,7 @@ class CutEncoder(nn.Module):
 
 
 class Beit(nn.Module):
-    """Capabilities: features, patch_features, layer_features, classify, code_logits,
+    """Capabilities: features, patch_features, patch_tokens, layer_features, classify, code_logits,
     all_code_logits.
     """
 
@@ -182,6 +182,10 @@ class Beit(nn.Module):
         if c.mean_pooling and not c.codes:
             return self.class_norm(x[:, 1:])
         return self.norm(x)[:, 1:]
+
+    def patch_tokens(self, image: Array) -> Array:
+        """Patches after the last layer, before its norm: [B, P, D]."""
+        return self._encode(image)[:, 1:]
 
     def layer_features(self, image: Array, after: tuple[int, ...]) -> tuple[Array, ...]:
         """Patches after these layers, counted from 1, without a norm: each [B, P, D]."""

@@ -33,8 +33,8 @@ Array = jax.Array
 
 
 class Beit3(Captioner):
-    """Capabilities: encode_image, encode_text, features, classify, encode_pair, answer, words,
-    code_logits; init_cache, decode_step, rank.
+    """Capabilities: encode_image, encode_text, features, patch_tokens, classify, encode_pair,
+    answer, words, code_logits; init_cache, decode_step, rank.
 
     Images are normalised floats [B, height, width, 3], texts int32 [B, T]; `mask`, bool [B, T],
     says which of their tokens may be read, by default all that are not padding.
@@ -106,6 +106,10 @@ class Beit3(Captioner):
         """The mean of an image's patches, after a norm: [B, D]."""
         x = jnp.mean(self._encode(image)[:, 1:], axis=1)
         return self.class_norm(x) if "classes" in self.config.heads else x
+
+    def patch_tokens(self, image: Array) -> Array:
+        """Patches after the last layer, and its norm where there is one: [B, P, D]."""
+        return self._encode(image)[:, 1:]
 
     def classify(self, image: Array) -> Array:
         """Logits of classes: [B, C]."""

@@ -63,7 +63,7 @@ def text_tower(config: TextTower, embedding: int, compute: Compute) -> nn.Module
 
 
 class Clip(nn.Module):
-    """Capabilities: encode_image, encode_text, features, patch_features."""
+    """Capabilities: encode_image, encode_text, features, patch_features, patch_tokens."""
 
     config: ClipConfig
 
@@ -90,6 +90,11 @@ class Clip(nn.Module):
     def features(self, image: Array) -> Array:
         """The image tower's vector before projection: [B, D]."""
         return self.image.pool(self.image.encoder(self.image.embed(image)))[0]
+
+    def patch_tokens(self, image: Array) -> Array:
+        """Patches after the last layer, before norms and pooling: [B, P, D]."""
+        x = self.image.encoder(self.image.embed(image))
+        return x[:, self.config.vision.class_token :]
 
     def patch_features(self, image: Array) -> Array:
         """Every patch in the space of images and texts, not of unit length: [B, P, E]."""

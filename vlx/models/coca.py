@@ -124,8 +124,8 @@ class Decoder(nn.Module):
 
 
 class Coca(Clip):
-    """Capabilities: encode_image, encode_text, features; init_cache, decode_step, rank;
-    attended, what it reads of an image.
+    """Capabilities: encode_image, encode_text, features, patch_tokens; init_cache, decode_step,
+    rank; attended, what it reads of an image.
     """
 
     config: CocaConfig

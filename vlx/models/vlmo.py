@@ -104,7 +104,9 @@ class Unimodal:
 
 
 class Vlmo(nn.Module):
-    """Capabilities: encode_image, encode_text, features, encode_pair, match, answer, words."""
+    """Capabilities: encode_image, encode_text, features, patch_tokens, encode_pair, match, answer,
+    words.
+    """
 
     config: VlmoConfig
 
@@ -172,6 +174,10 @@ class Vlmo(nn.Module):
         """The mean of an image's patches after the last norm: [B, D]."""
         tokens, _ = self._alone(self._embed_image(image), "image")
         return jnp.mean(self.norm(tokens)[:, 1:], axis=1)
+
+    def patch_tokens(self, image: Array) -> Array:
+        """Patches after the last layer, before its norm: [B, P, D]."""
+        return self._alone(self._embed_image(image), "image")[0][:, 1:]
 
     def encode_pair(
         self, image: Array, text: Array, mask: Array | None = None, kind: Array | int = IMAGE

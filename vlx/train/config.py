@@ -63,7 +63,9 @@ class EvaluateConfig:
     decode: Mapping[str, Any] = field(default_factory=dict)  # captioning: see vlx/decode/options.py
     caption_prefix: str = ""  # captioning: what every caption begins with
     caption_metrics: tuple[str, ...] = ("bleu", "rouge_l", "cider_d")  # or "meteor", "spice"
-    probe_examples: int = 50_000  # of the training split, for linear_probe and knn; 0: all
+    probe_examples: int = 50_000  # of the training split, for all probes and knn; 0: all
+    probe_steps: int = 2000  # of attentional_probe, each of batch_size training images
+    probe_lr: float = 5e-4  # of its first step; falls to 0 as a cosine
     ema: bool = True  # evaluate the averaged parameters where there are any
 
     def __post_init__(self):
@@ -71,6 +73,8 @@ class EvaluateConfig:
             raise ValueError(f"captions={self.captions} must be at least 1.")
         if self.rerank < 0:
             raise ValueError(f"rerank={self.rerank} must be 0 or more.")
+        if self.probe_steps < 1:
+            raise ValueError(f"probe_steps={self.probe_steps} must be at least 1.")
 
 
 @dataclass(frozen=True)
