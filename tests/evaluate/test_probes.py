@@ -1,12 +1,15 @@
 """Probes: neighbours that vote, and both probes on a run's features."""
 
+import jax
 import numpy as np
 import pytest
 from evaluate.meshes import mesh, unit
 
 from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
-from vlx.evaluate.probes import NEIGHBOURS, TEMPERATURE, nearest_neighbours
+from vlx.evaluate.context import Context
+from vlx.evaluate.encode import Encoder
+from vlx.evaluate.probes import NEIGHBOURS, TEMPERATURE, knn, linear_probe, nearest_neighbours
 
 from tiny_run import config, ready, write_pictures
 
@@ -75,6 +78,32 @@ def test_a_sample_of_the_training_images_may_do(measure):
     """With one example to learn from, every image gets its class."""
     top1 = measure(probe_examples=1, names=("knn",))["knn"]["top1"]
     assert top1 in (pytest.approx(2 / 13), pytest.approx(3 / 13))
+
+
+class Counting(Encoder):
+    """Counts the images that it makes features of."""
+
+    def features(self, params, batches):
+        vectors, fields = super().features(params, batches)
+        COUNTED.append(len(vectors))
+        return vectors, fields
+
+
+COUNTED: list[int] = []
+
+
+def test_images_are_encoded_once_for_both_probes(tmp_path):
+    setup = ready(tmp_path / "run", config(write_pictures(tmp_path / "pictures")))
+    encoder = Counting(setup.task, setup.tokenizer, 12, 8, setup.mesh)
+    context, params = Context(setup, "val", encoder), setup.new_state().params
+    COUNTED.clear()
+    first = knn(context, params), linear_probe(context, params)
+    assert COUNTED == [29, 13]
+    other = jax.tree.map(lambda x: x[..., ::-1] if x.ndim == 1 else -x, params)
+    again = knn(context, other), linear_probe(context, other)
+    assert COUNTED == 2 * [29, 13]
+    assert first != again
+    assert (knn(context, params), linear_probe(context, params)) == first
 
 
 def test_data_without_labels_are_refused(measure, tmp_path):

@@ -12,6 +12,7 @@ from vlx.config import build
 from vlx.data import Batch, EvalTransform, Source, evaluation_batches
 from vlx.decode import DecodeOptions, Writer
 from vlx.evaluate.encode import Encoder
+from vlx.evaluate.remembered import Remembered
 from vlx.layers.attention import READ
 from vlx.layers.pixels import normalise
 from vlx.parallel.mesh import replicated
@@ -36,6 +37,11 @@ class Context:
         return tuple(
             Context(part, part.config.data.eval_split, self.encoder) for part in parts
         ) or (self,)
+
+    @cached_property
+    def remembered(self) -> Remembered:
+        """What evaluators of the same parameters share."""
+        return Remembered()
 
     @cached_property
     def source(self) -> Source:

@@ -76,7 +76,14 @@ def labelled_splits(context: Context) -> tuple[Source, Source]:
 
 
 def _features(context: Context, params: Any, evaluator: str):
-    """Features and labels to learn from and to classify, and the number of classes."""
+    """Features and labels to learn from and to classify, and the number of classes.
+
+    Both probes measure the same ones, which are encoded once.
+    """
+    return context.remembered.get("features", params, lambda: _encoded(context, params, evaluator))
+
+
+def _encoded(context: Context, params: Any, evaluator: str):
     train, test = labelled_splits(context)
     found, labels = [], []
     for source, most in ((train, 0), (test, context.setup.config.evaluate.examples)):
