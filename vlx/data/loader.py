@@ -57,15 +57,17 @@ def evaluation_batches(
     config: DataConfig,
     host: int = 0,
     hosts: int = 1,
+    workers: int = 0,
 ) -> "Batches":
     """Every example once, in order; the last batch is padded, alike on all hosts.
 
-    Workers would start anew for every evaluation, which costs seconds: threads only.
+    workers: processes, in place of `data.workers`; they take seconds to start, which short
+    evaluations would pay every time.
     """
     rows, skip = _rows(batch_size, host, hosts), config.on_error == "skip"
     threads = Threads(config.threads)
     batches = EvaluationBatches(source, threads, transform, batch_size, rows, skip)
-    return Batches(batches, config, 0, 0, batch_size)
+    return Batches(batches, config, workers, 0, batch_size)
 
 
 class Batches(Iterator[Batch]):
