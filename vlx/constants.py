@@ -23,13 +23,18 @@ def with_constants(setup: Setup) -> Setup:
 
     Raises UserError for one that cannot be read, or is not what the run began with.
     """
+    setup, wanted = read_constants(setup), setup.task.constants
+    if wanted:
+        digests = {name: (path, setup.constants[name].digest) for name, path in wanted.items()}
+        _check(setup.workdir / FILE, digests)
+    return setup
+
+
+def read_constants(setup: Setup) -> Setup:
+    """The same, whatever the run may have begun with."""
     wanted = setup.task.constants
-    if not wanted:
-        return setup
-    found = {name: _read(name, path) for name, path in wanted.items()}
-    _check(setup.workdir / FILE, {name: (wanted[name], _digest(p)) for name, p in found.items()})
-    constants = {name: _place(p, setup.mesh) for name, p in found.items()}
-    return replace(setup, constants=constants)
+    constants = {name: _place(_read(name, path), setup.mesh) for name, path in wanted.items()}
+    return replace(setup, constants=constants) if wanted else setup
 
 
 def _read(name: str, path: str) -> Pretrained:
@@ -43,7 +48,7 @@ def _read(name: str, path: str) -> Pretrained:
 
 def _place(p: Pretrained, mesh: jax.sharding.Mesh) -> Constant:
     params = jax.device_put(p.tree, layout.shardings(p.tree, mesh))
-    return Constant(params=params, model=p.model, pixels=p.pixels.statistics)
+    return Constant(params, p.model, p.pixels.statistics, _digest(p))
 
 
 def _digest(p: Pretrained) -> str:

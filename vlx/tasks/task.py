@@ -67,6 +67,7 @@ class Constant:
     params: Tree
     model: nn.Module = struct.field(pytree_node=False)
     pixels: str = struct.field(pytree_node=False)  # see vlx/layers/pixels.py
+    digest: str = struct.field(pytree_node=False, default="")  # of the parameters
 
     def __call__(self, method: str, image: Array) -> Array:
         """A method of the network on pixels uint8 [B, height, width, 3]."""
