@@ -3,6 +3,7 @@
 from vlx.commands import (
     aot,
     caption,
+    codes,
     export_weights,
     formats,
     import_weights,
@@ -15,6 +16,7 @@ from vlx.commands import (
 COMMANDS = {
     "aot": aot,
     "caption": caption,
+    "codes": codes,
     "export": export_weights,
     "formats": formats,
     "import": import_weights,

@@ -2,6 +2,7 @@
 
 from vlx.data.answer_vocabulary import Answers, build_answers
 from vlx.data.batch import Batch, pad
+from vlx.data.coded_source import CodedSource
 from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.loader import Batches, Together, evaluation_batches, train_batches
 from vlx.data.pipeline import EvalTransform, TrainTransform, build_transforms
@@ -16,6 +17,7 @@ __all__ = [
     "Answers",
     "Batch",
     "Batches",
+    "CodedSource",
     "DataConfig",
     "EvalTransform",
     "Record",

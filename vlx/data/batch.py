@@ -12,6 +12,7 @@ N captions or boxes of an image (padded).
 | label          | int32   | [B]          | class; statements: 1 true, 0 false                     |
 | second_image   | uint8   | [B, H, W, 3] | of records of two pictures                             |
 | target_image   | uint8   | [B, Z, Z, 3] | what `image` shows, for a visual tokenizer             |
+| codes          | int32   | [B, P]       | of a visual tokenizer, in place of target_image        |
 | masked_text    | int32   | [B, T]       | `text` with some tokens masked or replaced             |
 | masked         | bool    | [B, T]       | true where a token of `text` is to be predicted        |
 | patch_mask     | bool    | [B, P]       | true for hidden patches, row after row                 |
@@ -19,7 +20,7 @@ N captions or boxes of an image (padded).
 | label_map      | int32   | [B, H, W]    | class of each pixel; negative where there is none      |
 
 Training batches have the fields that their task names and `weight`; evaluation adds `label` where
-the data have one.
+the data have one. `codes` are for training with `data.codes` alone.
 
 Where an evaluation asks for all captions of an image:
 

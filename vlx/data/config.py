@@ -59,6 +59,7 @@ class DataConfig:
     jitter: float = 0.0  # brightness, contrast and saturation change by at most this share
     target_size: int = 0  # side of the second view, for visual tokenizers; 0: none
     target_interpolation: str = "lanczos"  # of the second view; or "bicubic", "bilinear"
+    codes: str = ""  # training: folder with codes of the second views, by `python -m vlx codes`
     text_mask: TextMaskConfig = TextMaskConfig()  # for tasks that predict words
     patch_mask: PatchMaskConfig = PatchMaskConfig()  # for tasks that predict patches
     label_map: LabelMapConfig = LabelMapConfig()  # for tasks that predict classes of pixels

@@ -60,7 +60,7 @@ class Wanted:
         missing = [field for field, key in LABELS.items() if key not in record]
         return replace(self, fields=tuple(f for f in self.fields if f not in missing))
 
-    def check(self, config: DataConfig, tokenizer: Tokenizer) -> None:
+    def check(self, config: DataConfig, tokenizer: Tokenizer | None) -> None:
         """Refuses, before any record is read, what cannot be made."""
         if self.any(MASKED_TEXT):
             _ = tokenizer.mask  # which raises where there is none
@@ -74,6 +74,13 @@ class Wanted:
                 f"data.patch_mask.patches={patches} would leave nothing of {self.grid[0]} x "
                 f"{self.grid[1]} patches; {round(0.4 * most)} are 40 %."
             )
+
+
+def training_fields(fields: tuple[str, ...], config: DataConfig) -> tuple[str, ...]:
+    """Of a task's fields those that training makes: codes that there are need no second view."""
+    if not config.codes:
+        return fields
+    return tuple("codes" if name == "target_image" else name for name in fields)
 
 
 def given(record: Record, key: str) -> Any:

@@ -4,7 +4,7 @@ Letters: S side of the image, N captions, T text length.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,15 @@ from vlx.data.augment import Size, evaluation_resize
 from vlx.data.batch import Example
 from vlx.data.config import DataConfig, TokenizerConfig
 from vlx.data.decode import decode
-from vlx.data.fields import PICTURE, TEXT, Wanted, given, other_fields, text_fields
+from vlx.data.fields import (
+    PICTURE,
+    TEXT,
+    Wanted,
+    given,
+    other_fields,
+    text_fields,
+    training_fields,
+)
 from vlx.data.label_maps import check_shapes, evaluation_map, training_pair
 from vlx.data.records import Record
 from vlx.data.tokenizers import Tokenizer
@@ -26,7 +34,8 @@ class TrainTransform:
 
     Every choice is drawn from the given generator, in this order: caption, image (crop, mirroring,
     colours, augmentation; with a label map as `training_pair` says), second image, words to mask,
-    patches to mask.
+    patches to mask. With codes it draws which of the views that have some; what that view is
+    follows from the view's own seed.
     """
 
     size: Size
@@ -47,7 +56,12 @@ class TrainTransform:
             seen = training_pair(*pair, self.size, c.label_map, c.flip, c.interpolation, rng)
             example["image"], example["label_map"] = seen
         elif wanted.any(PICTURE):
-            views = training_views(read_pixels(record, "image", c), self.size, c, rng)
+            drawn_by = rng
+            if "codes" in wanted.fields:
+                view = rng.integers(len(record["view_seeds"]))
+                example["codes"] = record["codes"][view].astype(np.int32)
+                drawn_by = np.random.default_rng(record["view_seeds"][view])
+            views = training_views(read_pixels(record, "image", c), self.size, c, drawn_by)
             example |= zip(("image", "target_image"), views, strict=False)
         if "second_image" in wanted.fields:
             second = read_pixels(record, "second_image", c)
@@ -130,7 +144,11 @@ def build_transforms(
     wanted = Wanted(tuple(fields), grid, answers)
     wanted.check(config, tokenizer)
     arguments = (size, tokenizer, tokenizer_config.length, config)
-    return TrainTransform(*arguments, wanted), EvalTransform(*arguments, wanted=wanted)
+    training = TrainTransform(*arguments, wanted)
+    if config.codes:
+        known = replace(wanted, fields=training_fields(wanted.fields, config))
+        training = replace(training, config=replace(config, target_size=0), wanted=known)
+    return training, EvalTransform(*arguments, wanted=wanted)
 
 
 def _chosen(example: Example, wanted: Wanted) -> Example:

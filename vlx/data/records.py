@@ -13,6 +13,8 @@ Record = dict[str, Any]
 # image_id      int; how a benchmark's server calls the picture
 # question_id   int or str; how a benchmark's server calls the question
 # answer_type   str; such as "yes/no"
+# codes         integers [K, P]; of a visual tokenizer, for each of K views
+# view_seeds    of each of these views what its generator is made from
 # picture       str; the same for records that show the same picture
 # sentence      str; the same for statements that belong together, where that is not their text
 # id            str: file and row, for error messages

@@ -11,6 +11,7 @@ import numpy as np
 
 from vlx.data import (
     Answers,
+    CodedSource,
     EvalTransform,
     Source,
     Tokenizer,
@@ -25,6 +26,7 @@ from vlx.parallel import layout
 from vlx.parallel.mesh import check_batch, make_mesh, place_rows, replicated
 from vlx.tasks import Constant, Task, build_task
 from vlx.train import agreement, flops, optimizer
+from vlx.train.codes import find_codes
 from vlx.train.config import RunConfig
 from vlx.train.groups import group_configs, groups_of
 from vlx.train.partition import Partition, flatten, partition
@@ -52,6 +54,8 @@ class Setup:
             size, key = part.config.batch.size, f"groups.{name}.size"
             check_batch(size, c.batch.micro_batches, self.mesh, key)
         check_batch(c.batch.size, c.batch.micro_batches, self.mesh)
+        for part in self.parts.values() or (self,):
+            find_codes(part.config.data, part.task, self.constants)
         longest = self.task.text_length
         if longest and c.tokenizer.length > longest:
             raise UserError(
@@ -223,7 +227,10 @@ class Setup:
 
     @cached_property
     def train_source(self) -> Source:
+        """What training reads, with the codes that `data.codes` has of it."""
         source = self.source(self.config.data.train_split)
+        if codes := find_codes(self.config.data, self.task, self.constants):
+            source = CodedSource(source, codes)
         if "label_map" in self.task.fields:
             agreement.check_classes(source, self.task)
         return source

@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from vlx.data.fields import training_fields
 from vlx.parallel import layout
 from vlx.parallel.mesh import batch_sharding
 from vlx.train.partition import flatten
@@ -69,6 +70,7 @@ def example_batch(setup: Setup) -> dict[str, jax.ShapeDtypeStruct]:
         return {name: example_batch(part) for name, part in setup.parts.items()}
     c, task = setup.config, setup.task
     image, text = (*setup.image_size, 3), (c.tokenizer.length,)
+    patches = (math.prod(task.grid or ()),)
     shapes = {
         "image": (image, np.uint8),
         "second_image": (image, np.uint8),
@@ -77,12 +79,13 @@ def example_batch(setup: Setup) -> dict[str, jax.ShapeDtypeStruct]:
         "text_mask": (text, np.bool_),
         "masked_text": (text, np.int32),
         "masked": (text, np.bool_),
-        "patch_mask": ((math.prod(task.grid or ()),), np.bool_),
+        "patch_mask": (patches, np.bool_),
+        "codes": (patches, np.int32),
         "answer_scores": ((task.answers,), np.float32),
         "label": ((), np.int32),
         "weight": ((), np.float32),
     }
     return {
         name: jax.ShapeDtypeStruct((c.batch.size, *shapes[name][0]), shapes[name][1])
-        for name in task.fields
+        for name in training_fields(task.fields, c.data)
     }
