@@ -2,7 +2,8 @@
 
     python eval.py --workdir=runs/a [--step=1000] [--split=val] [--names=retrieval,zero_shot]
         [--templates=openai_imagenet] [--class_names=classnames.txt]
-        [--config.data.path=other/captions.jsonl] [--config.evaluate.decode.method=beam]
+        [--config.data.path=other/captions.jsonl] [--save_as=other]
+        [--config.evaluate.decode.method=beam]
     python eval.py --model=FOLDER --config=configs/coca/captions.py --workdir=results
 
 Any setting of the run's config can be changed, as for train.py. Prints a table, writes it to
@@ -20,6 +21,7 @@ flags.DEFINE_string("workdir", None, "Folder of the run; with --model, of the re
 flags.DEFINE_string("model", "", "A trained model in place of the run's: any folder or file.")
 flags.DEFINE_string("step", "latest", "Of a run: a number, latest, or best (checkpoint.best).")
 flags.DEFINE_string("split", "", "Split of the data; the run's data.eval_split by default.")
+flags.DEFINE_string("save_as", "", "What results are kept as; the split, with what data differ by.")
 flags.DEFINE_list("names", [], "Evaluators; those of the run's config by default.")
 flags.DEFINE_list("templates", [], "Prompts of zero_shot: names of lists, or text files.")
 flags.DEFINE_string("class_names", "", "Class names of zero_shot: a list's name or a text file.")
@@ -33,6 +35,7 @@ def main(argv: list[str]) -> int:
 
     from vlx.evaluate import build_evaluators
     from vlx.evaluate.captioning import captions_file
+    from vlx.evaluate.names import check_name, name_of
     from vlx.evaluate.results import show, show_captions, write
     from vlx.parallel.start import start
     from vlx.report import write_report
@@ -40,19 +43,23 @@ def main(argv: list[str]) -> int:
     if not FLAGS.model and FLAGS.workdir:
         cli.read_run(Path(FLAGS.workdir))  # says what is missing
     config = _config()
+    settings = _settings(config)
     start(config.deterministic)
     config = replace(config, mesh=_mesh(config.mesh))
+    split, workdir = FLAGS.split or config.data.eval_split, Path(FLAGS.workdir)
+    name = FLAGS.save_as or name_of(split, {} if FLAGS.model else settings)
+    check_name(workdir, name, settings)
     setup, params, step = (_of_model if FLAGS.model else _of_run)(config)
-    evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split)
-    results = {name: evaluate(params) for name, evaluate in evaluators.items()}
-    split, workdir = FLAGS.split or config.data.eval_split, setup.workdir
-    path = write(workdir, step, split, results)
-    show(results, f"{FLAGS.model or workdir} at step {step}, split {split}")
+    evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split, name)
+    results = {each: evaluate(params) for each, evaluate in evaluators.items()}
+    if jax.process_index() > 0:
+        return 0
+    path = write(workdir, step, split, results, name, settings)
+    show(results, f"{FLAGS.model or workdir} at step {step}, {name}")
     if "captioning" in results:
-        show_captions(captions_file(workdir, split))
+        show_captions(captions_file(workdir, name))
     print(f"written to {path}")
-    if jax.process_index() == 0:
-        print(f"report: {write_report([workdir])}")
+    print(f"report: {write_report([workdir])}")
     return 0
 
 
@@ -66,6 +73,16 @@ def _config():
     given = {"templates": tuple(FLAGS.templates), "class_names": FLAGS.class_names}
     evaluate = replace(config.evaluate, **{name: x for name, x in given.items() if x})
     return replace(config, evaluate=evaluate)
+
+
+def _settings(config):
+    """What is measured, as far as the run does not say it."""
+    from vlx.evaluate.names import data_settings, other_settings
+
+    workdir = Path(FLAGS.workdir)
+    if FLAGS.model:
+        return {"model": FLAGS.model, **data_settings(config)}
+    return other_settings(cli.read_run(workdir), config)
 
 
 def _of_run(config):

@@ -141,6 +141,19 @@ def test_eval_takes_other_settings_than_the_runs(finished):
     assert captions[0]["text"] in done.stdout
 
 
+def test_results_on_other_data_stand_beside_the_runs(finished, tmp_path):
+    path = write_pictures(tmp_path / "elsewhere")
+    words = f"--workdir={finished}", "--names=zero_shot"
+    done = call("eval.py", *words, f"--config.data.path={path}")
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((finished / "evaluations" / "val-elsewhere-40.json").read_text())
+    assert kept["settings"] == {"data.path": str(path)}
+    assert "val-elsewhere" in (finished / "report.html").read_text()
+    refused = call("eval.py", *words, "--save_as=val-elsewhere")
+    assert refused.returncode == 2
+    assert f"something else (data.path: {path}, now the run's own)" in refused.stderr
+
+
 def test_eval_measures_a_model_like_the_run_that_it_is_of(finished, recipe, tmp_path):
     call("eval.py", f"--workdir={finished}", "--names=zero_shot,captioning")
     model = tmp_path / "model"

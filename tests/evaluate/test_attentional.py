@@ -77,7 +77,7 @@ def test_one_device_and_eight_learn_the_same(setup):
     for devices in (1, 8):
         s = setup(devices, probe_steps=7, probe_lr=1e-3)
         encoder = Encoder(s.task, s.tokenizer, 12, 8, s.mesh)
-        context = Context(s, "val", encoder)
+        context = Context(s, "val", encoder, "val")
         weights = learn(context, s.new_state().params, labelled_splits(context)[0], 3)
         weights = jax.tree.map(np.asarray, weights)
         x = np.random.default_rng(0).normal(size=(5, 4, 16)).astype(np.float32)

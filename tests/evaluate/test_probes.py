@@ -95,7 +95,7 @@ COUNTED: list[int] = []
 def test_images_are_encoded_once_for_both_probes(tmp_path):
     setup = ready(tmp_path / "run", config(write_pictures(tmp_path / "pictures")))
     encoder = Counting(setup.task, setup.tokenizer, 12, 8, setup.mesh)
-    context, params = Context(setup, "val", encoder), setup.new_state().params
+    context, params = Context(setup, "val", encoder, "val"), setup.new_state().params
     COUNTED.clear()
     first = knn(context, params), linear_probe(context, params)
     assert COUNTED == [29, 13]

@@ -1,12 +1,18 @@
 """Results: kept as numbers, shown with their intervals and what guessing would reach."""
 
 import json
+from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
+from vlx.errors import UserError
 from vlx.evaluate.captioning import Caption, save
 from vlx.evaluate.measured import Metrics
+from vlx.evaluate.names import check_name, name_of, other_settings
 from vlx.evaluate.results import show, show_captions, write
+
+from tiny_run import config
 
 RECALL = {"image_to_text_r1": 0.25, "image_to_text_median": 6.0, "chance": 0.125}
 RESULTS = {"retrieval": Metrics(RECALL, {"image_to_text_r1": (0.1875, 0.375)})}
@@ -18,6 +24,8 @@ def test_file_holds_what_was_measured(tmp_path):
     assert json.loads(path.read_text()) == {
         "step": 30,
         "split": "val",
+        "name": "val",
+        "settings": {},
         "results": {"retrieval": RECALL},
         "intervals": {"retrieval": {"image_to_text_r1": [0.1875, 0.375]}},
     }
@@ -61,6 +69,59 @@ def test_results_of_other_evaluators_stay(tmp_path):
     content = json.loads(path.read_text())
     assert content["results"] == {"retrieval": RECALL, "zero_shot": {"top1": 0.5}}
     assert set(content["intervals"]) == {"retrieval", "zero_shot"}
+
+
+OTHER = {"data.path": "/data/flickr"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "val"),
+        (OTHER, "val-flickr"),
+        (OTHER | {"data.source": "jsonl", "data.text_column": "words"}, "val-flickr"),
+        ({"data.path": "other/some captions.jsonl"}, "val-some_captions.jsonl"),
+        ({"data.source": "coco"}, "val-coco"),
+        ({"data.resize_mode": "squash", "data.objects": [1, 2]}, "val-objects_1_2-squash"),
+        ({"data.image_folder": ""}, "val-image_folder"),
+    ],
+)
+def test_a_name_tells_other_data_from_the_runs(settings, name):
+    assert name_of("val", settings) == name
+
+
+def test_only_what_changes_the_data_is_told_apart(tmp_path):
+    own = config(tmp_path)
+    faster = config(tmp_path, data={"threads": 3, "prefetch": 5}, evaluate={"batch_size": 64})
+    assert other_settings(own, faster) == {}
+    assert other_settings(own, config(tmp_path / "b")) == {"data.path": str(tmp_path / "b")}
+    parts = [replace(own, groups={"a": {"size": 8, "data": {"path": p}}}) for p in ("x", "y")]
+    assert other_settings(*parts) == {"groups.a.data.path": "y"}
+
+
+def test_results_of_other_data_have_a_file_of_their_own(tmp_path):
+    write(tmp_path, 30, "val", RESULTS)
+    path = write(tmp_path, 30, "val", RESULTS, "val-flickr", OTHER)
+    assert path.name == "val-flickr-30.json"
+    assert json.loads(path.read_text())["settings"] == OTHER
+    write(tmp_path, 40, "val", RESULTS, "val-flickr", OTHER)
+    write(tmp_path, 40, "val", RESULTS)
+
+
+@pytest.mark.parametrize("step", [30, 40])  # for kept examples have no step in their names
+def test_no_name_stands_for_two_kinds_of_data(tmp_path, step):
+    write(tmp_path, 30, "val", RESULTS)
+    before = (tmp_path / "evaluations" / "val-30.json").read_text()
+    message = r"val-30\.json holds .* \(data\.path: the run's own, now /data/flickr\).*--save_as"
+    with pytest.raises(UserError, match=message):
+        write(tmp_path, step, "val", RESULTS, "val", OTHER)
+    assert (tmp_path / "evaluations" / "val-30.json").read_text() == before
+
+
+@pytest.mark.parametrize("name", ["a/b", "../a", "", "a b"])
+def test_a_name_that_is_no_files_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="becomes a part of files' names"):
+        check_name(tmp_path, name, {})
 
 
 def test_captions_stand_beside_their_references(tmp_path):

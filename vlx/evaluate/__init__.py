@@ -44,11 +44,12 @@ EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
 
 
 def build_evaluators(
-    setup: Setup, names: Sequence[str] = (), split: str = ""
+    setup: Setup, names: Sequence[str] = (), split: str = "", kept_as: str = ""
 ) -> dict[str, Callable[[Any], Metrics]]:
     """Functions of the parameters, by name; without names those that suit the task.
 
-    Raises UserError for an unknown name.
+    kept_as: what files of examples are called by, in place of the split. Raises UserError for an
+    unknown name.
     """
     c = setup.config
     names = names or c.evaluate.names or setup.task.evaluators
@@ -60,5 +61,6 @@ def build_evaluators(
     encoder = Encoder(
         setup.task, setup.tokenizer, c.tokenizer.length, c.evaluate.batch_size, setup.mesh
     )
-    context = Context(setup, split or c.data.eval_split, encoder)
+    split = split or c.data.eval_split
+    context = Context(setup, split, encoder, kept_as or split)
     return {name: lambda params, run=EVALUATORS[name]: run(context, params) for name in names}

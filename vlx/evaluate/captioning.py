@@ -41,7 +41,7 @@ def captioning(context: Context, params: Any) -> Metrics:
     source = retrieval_source(setup.config.data, context.split, setup.image_size[0])
     captions = write_captions(context, params, source)
     if jax.process_index() == 0:
-        save(captions_file(setup.workdir, context.split), captions)
+        save(captions_file(setup.workdir, context.kept_as), captions)
     records = [annotation(source, caption.index) for caption in captions]
     texts = [caption.text for caption in captions]
     keep_predictions(context, records, texts, ("image_id", "caption"))
@@ -59,9 +59,9 @@ def captioning(context: Context, params: Any) -> Metrics:
     )
 
 
-def captions_file(workdir: Path, split: str) -> Path:
+def captions_file(workdir: Path, name: str) -> Path:
     """Where the newest captions of a run are kept."""
-    return examples_file(workdir, "captions", split)
+    return examples_file(workdir, "captions", name)
 
 
 def write_captions(context: Context, params: Any, source: Source) -> list[Caption]:

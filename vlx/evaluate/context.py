@@ -29,13 +29,14 @@ class Context:
     setup: Setup
     split: str
     encoder: Encoder
+    kept_as: str  # what files of examples are called by: the split, or a name for other data
 
     @cached_property
     def parts(self) -> tuple["Context", ...]:
         """One for each group of the run's batches, or this one alone."""
         parts = self.setup.parts.values()
         return tuple(
-            Context(part, part.config.data.eval_split, self.encoder) for part in parts
+            Context(part, part.config.data.eval_split, self.encoder, self.kept_as) for part in parts
         ) or (self,)
 
     @cached_property

@@ -1,5 +1,6 @@
-"""Examples that evaluators keep to be looked at: RUN/evaluations/KIND-SPLIT.json, and pictures.
+"""Examples that evaluators keep to be looked at: RUN/evaluations/KIND-NAME.json, and pictures.
 
+NAME is the split, or what results of other data than the run's are kept as.
 The pictures of a kind have a folder of its own, so that they are always those of its examples.
 """
 
@@ -21,14 +22,14 @@ SIDE = 224  # pixels of a kept picture, at most
 QUALITY = 80  # of its JPEG
 
 
-def examples_file(workdir: Path, kind: str, split: str) -> Path:
+def examples_file(workdir: Path, kind: str, name: str) -> Path:
     """Where the newest examples of a kind are kept."""
-    return workdir / "evaluations" / f"{kind}-{split}.json"
+    return workdir / "evaluations" / f"{kind}-{name}.json"
 
 
-def picture_file(workdir: Path, kind: str, split: str, index: int) -> Path:
+def picture_file(workdir: Path, kind: str, name: str, index: int) -> Path:
     """Where the picture of an example is kept."""
-    return examples_file(workdir, kind, split).with_suffix("") / f"{index}.jpg"
+    return examples_file(workdir, kind, name).with_suffix("") / f"{index}.jpg"
 
 
 def spread(count: int, most: int = SHOWN) -> list[int]:
@@ -39,7 +40,7 @@ def spread(count: int, most: int = SHOWN) -> list[int]:
 def keep_examples(context: Context, kind: str, content: Any) -> None:
     """Writes them as JSON in place of older ones; of several processes the first does."""
     if jax.process_index() == 0:
-        file = examples_file(context.setup.workdir, kind, context.split)
+        file = examples_file(context.setup.workdir, kind, context.kept_as)
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(content, indent=1) + "\n")
 
@@ -60,11 +61,11 @@ def keep_made_pictures(context: Context, kind: str, pictures: Mapping[int, np.nd
     """Writes pictures uint8 [height, any, 3] by the number of their example, for older ones."""
     if jax.process_index() != 0:
         return
-    workdir, split = context.setup.workdir, context.split
-    folder = examples_file(workdir, kind, split).with_suffix("")
+    workdir, name = context.setup.workdir, context.kept_as
+    folder = examples_file(workdir, kind, name).with_suffix("")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for index, pixels in pictures.items():
         picture = Image.fromarray(pixels)
         picture.thumbnail((round(SIDE * picture.width / picture.height), SIDE))
-        picture.save(picture_file(workdir, kind, split, index), quality=QUALITY)
+        picture.save(picture_file(workdir, kind, name, index), quality=QUALITY)

@@ -29,7 +29,7 @@ def keep_predictions(
     pairs = zip(records, said, strict=True)
     rows = first_of_each(({number: record[number], what: text} for record, text in pairs), number)
     keep_examples(context, KINDS[names], rows)
-    file = examples_file(context.setup.workdir, KINDS[names], context.split)
+    file = examples_file(context.setup.workdir, KINDS[names], context.kept_as)
     _log.info("%d %ss are kept in %s", len(rows), what, file)
 
 

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.table import Table
 
 from vlx.evaluate.measured import Interval, Metrics
+from vlx.evaluate.names import Settings, check_name
 
 # What is no share, by the ends of names.
 FORMS = {"_median": ".0f", "_mean": ".1f", "weight_decay": "g", "cider_d": ".2f",
@@ -16,18 +18,29 @@ RERANKED = "_reranked"  # ends the names of what is measured after a second look
 Results = Mapping[str, Metrics]  # by evaluator
 
 
-def write(workdir: Path, step: int, split: str, results: Results) -> Path:
-    """Writes RUN/evaluations/SPLIT-STEP.json and returns its path.
+def write(
+    workdir: Path,
+    step: int,
+    split: str,
+    results: Results,
+    name: str = "",
+    settings: Settings = MappingProxyType({}),
+) -> Path:
+    """Writes RUN/evaluations/NAME-STEP.json, by default SPLIT-STEP.json, and returns its path.
 
-    Results of other evaluators that are already there stay.
+    settings: what the results are of, as far as it is not what the run says. Results of other
+    evaluators that are already there stay; those of other settings are refused by a UserError.
     """
-    folder = workdir / "evaluations"
+    folder, name = workdir / "evaluations", name or split
+    check_name(workdir, name, settings)
     folder.mkdir(exist_ok=True)
-    path = folder / f"{split}-{step}.json"
+    path = folder / f"{name}-{step}.json"
     old = json.loads(path.read_text()) if path.exists() else {}
     content = {
         "step": step,
         "split": split,
+        "name": name,
+        "settings": dict(settings),
         "results": old.get("results", {}) | dict(results),
         "intervals": old.get("intervals", {}) | {name: x.intervals for name, x in results.items()},
     }

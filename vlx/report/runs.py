@@ -61,21 +61,24 @@ class Run:
 
     @cached_property
     def evaluations(self) -> Mapping[str, Evaluation]:
-        """By split, of its last step."""
+        """By split, or what those of other data are kept as, of the last step."""
         newest: dict[str, Evaluation] = {}
         for path in sorted((self.folder / "evaluations").glob("*-*.json")):
             found = _read_json(path)
             if not isinstance(found, dict) or "results" not in found:
                 continue  # captions and other examples
             read = Evaluation(found["step"], found["results"], found.get("intervals", {}))
-            if found["split"] not in newest or newest[found["split"]].step < read.step:
-                newest[found["split"]] = read
+            name = found.get("name", found["split"])
+            if name not in newest or newest[name].step < read.step:
+                newest[name] = read
         return newest
 
     def examples(self, kind: str) -> Mapping[str, Any]:
         """What evaluators kept of a kind, such as "captions": split -> content."""
         files = sorted((self.folder / "evaluations").glob(f"{kind}-*.json"))
-        return {path.stem.removeprefix(f"{kind}-"): _read_json(path) for path in files}
+        found = {path.stem.removeprefix(f"{kind}-"): _read_json(path) for path in files}
+        # Results may be kept as what examples are called.
+        return {name: x for name, x in found.items() if "results" not in x}
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
