@@ -51,7 +51,8 @@ def main(argv: list[str]) -> int:
     check_name(workdir, name, settings)
     setup, params, step = (_of_model if FLAGS.model else _of_run)(config)
     evaluators = build_evaluators(setup, FLAGS.names, FLAGS.split, name)
-    results = {each: evaluate(params) for each, evaluate in evaluators.items()}
+    of = None if FLAGS.model else step
+    results = {each: evaluate(params, of) for each, evaluate in evaluators.items()}
     if jax.process_index() > 0:
         return 0
     path = write(workdir, step, split, results, name, settings)

@@ -1,13 +1,15 @@
 """Kept examples: spread over the split, with small pictures as the model sees them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vlx.evaluate import build_evaluators
-from vlx.evaluate.examples import picture_file, spread
+from vlx.evaluate.context import Context, Moment
+from vlx.evaluate.examples import keep_examples, kept_steps, picture_file, spread
 from vlx.evaluate.retrieval import nearest
 
 from tiny_run import NAMES, config, ready, write_pictures
@@ -39,12 +41,26 @@ def measured(tmp_path_factory):
     setup = ready(folder / "run", config(pictures, evaluate=settings), 2)
     params = setup.new_state().params
     for measure in build_evaluators(setup).values():
-        measure(params)
+        measure(params, 7)
     return setup
 
 
 def read(setup, kind: str):
     return json.loads((setup.workdir / "evaluations" / f"{kind}-val.json").read_text())
+
+
+def test_examples_remember_the_step_that_they_are_of(measured):
+    kinds = ("captions-val", "attention-val", "retrieval-val")
+    assert kept_steps(measured.workdir) == dict.fromkeys(kinds, 7)
+
+
+def test_examples_of_no_step_forget_that_of_older_ones(measured, tmp_path):
+    context = Context(replace(measured, workdir=tmp_path), "val", None, "val", Moment(7))
+    keep_examples(context, "a", [])
+    keep_examples(context, "b", [])
+    context.moment.step = None
+    keep_examples(context, "a", [])
+    assert kept_steps(tmp_path) == {"b-val": 7}
 
 
 def test_queries_find_five_with_their_own_marked(measured):

@@ -1,13 +1,13 @@
 """Results: kept as numbers, shown with their intervals and what guessing would reach."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from rich.console import Console
 
 from vlx.errors import UserError
-from vlx.evaluate.captioning import Caption, save
+from vlx.evaluate.captioning import Caption
 from vlx.evaluate.measured import Metrics
 from vlx.evaluate.names import check_name, name_of, other_settings
 from vlx.evaluate.results import show, show_captions, write
@@ -127,7 +127,7 @@ def test_a_name_that_is_no_files_is_refused(tmp_path, name):
 def test_captions_stand_beside_their_references(tmp_path):
     file = tmp_path / "captions-val.json"
     captions = [Caption(i, f"written {i}", -1.0, (f"given {i}", "another")) for i in range(40)]
-    save(file, captions)
+    file.write_text(json.dumps([asdict(caption) for caption in captions]))
     console = Console(width=80, record=True)
     show_captions(file, most=4, console=console)
     rows = [line.split("│") for line in console.export_text().splitlines() if "given" in line]

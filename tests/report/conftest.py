@@ -21,7 +21,7 @@ def finished(tmp_path_factory):
     setup = ready(folder / "tiny", config(write_pictures(folder / "pictures"), evaluate=evaluate))
     assert run(setup) == 0
     params = setup.new_state().params
-    results = {name: measure(params) for name, measure in build_evaluators(setup).items()}
+    results = {name: measure(params, 9) for name, measure in build_evaluators(setup).items()}
     write(setup.workdir, 9, "val", results)
     return setup.workdir
 

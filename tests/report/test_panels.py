@@ -34,6 +34,22 @@ def test_captions_stand_with_picture_probability_and_references(finished, html):
         assert f"<li>{caption['references'][0]}</li>" in shown
 
 
+@pytest.mark.parametrize("name", ["captions", "attention", "retrieval", "failures"])
+def test_examples_say_the_step_that_they_are_of(html, name):
+    (heading,) = re.findall(r"<h3>(.*?)</h3>", section(html, name), re.S)
+    assert heading.split() == ["Split", "val,", "step", "9"]
+
+
+def test_runs_side_by_side_say_all_steps(copied):
+    one, other = copied(), copied("other")
+    file = other / "evaluations" / "steps.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"captions-val": 12000}))
+    shown = section(write_report([one, other]).read_text(), "captions")
+    assert "Split val, steps 9 and 12,000" in shown
+    file.unlink()  # as of a run of an earlier version
+    assert "Split val</h3>" in section(write_report([one, other]).read_text(), "captions")
+
+
 def test_retrieved_texts_and_images_are_marked_where_they_are_hits(finished, html):
     queries = kept(finished, "retrieval")
     hits = [x["hit"] for way in queries.values() for query in way for x in query["found"]]

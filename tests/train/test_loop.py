@@ -121,9 +121,10 @@ def test_a_line_is_on_disk_before_its_checkpoint(fresh):
     """So a checkpoint never lacks its lines; an evaluation stands between the two."""
     seen, setup = [], fresh(evaluate={"every": 6})
 
-    def look(params):
+    def look(params, step):
         saved = [path.name for path in (setup.workdir / "checkpoints").iterdir()]
-        seen.append((lines(setup.workdir)[-1]["step"], saved))
+        assert lines(setup.workdir)[-1]["step"] == step
+        seen.append((step, saved))
         return {}
 
     assert run(setup, {"look": look}) == DONE

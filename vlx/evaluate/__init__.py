@@ -1,6 +1,7 @@
 """Measures of what a model has learned, chosen by what it can do."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from vlx.config import nearest
@@ -45,8 +46,8 @@ EVALUATORS: dict[str, Callable[[Context, Any], Metrics]] = {
 
 def build_evaluators(
     setup: Setup, names: Sequence[str] = (), split: str = "", kept_as: str = ""
-) -> dict[str, Callable[[Any], Metrics]]:
-    """Functions of the parameters, by name; without names those that suit the task.
+) -> dict[str, Callable[..., Metrics]]:
+    """Functions (params, step=None) -> metrics, by name; without names those that suit the task.
 
     kept_as: what files of examples are called by, in place of the split. Raises UserError for an
     unknown name.
@@ -63,4 +64,10 @@ def build_evaluators(
     )
     split = split or c.data.eval_split
     context = Context(setup, split, encoder, kept_as or split)
-    return {name: lambda params, run=EVALUATORS[name]: run(context, params) for name in names}
+    return {name: partial(_evaluate, EVALUATORS[name], context) for name in names}
+
+
+def _evaluate(evaluator, context: Context, params: Any, step: int | None = None) -> Metrics:
+    """step: of the run, which the examples that are kept are of."""
+    context.moment.step = step
+    return evaluator(context, params)

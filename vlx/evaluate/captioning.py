@@ -1,12 +1,8 @@
 """Captions beside the references of the split's images."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import jax
 
 from vlx.data import Source, retrieval_source
 from vlx.data.records import annotation
@@ -40,8 +36,7 @@ def captioning(context: Context, params: Any) -> Metrics:
     setup = context.setup
     source = retrieval_source(setup.config.data, context.split, setup.image_size[0])
     captions = write_captions(context, params, source)
-    if jax.process_index() == 0:
-        save(captions_file(setup.workdir, context.kept_as), captions)
+    keep_examples(context, "captions", [asdict(caption) for caption in captions])
     records = [annotation(source, caption.index) for caption in captions]
     texts = [caption.text for caption in captions]
     keep_predictions(context, records, texts, ("image_id", "caption"))
@@ -77,9 +72,3 @@ def write_captions(context: Context, params: Any, source: Source) -> list[Captio
             references = tuple(annotation(source, index)["captions"])
             captions.append(Caption(index, texts[row], float(scores[row]), references))
     return captions
-
-
-def save(path: Path, captions: Sequence[Caption]) -> None:
-    """Writes them as JSON."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps([vars(caption) for caption in captions], indent=1) + "\n")

@@ -1,7 +1,7 @@
 """What evaluators share."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import jax
@@ -22,6 +22,13 @@ PICTURES = ("image", "second_image")  # fields of a batch
 LONGEST = 30  # tokens of a caption, where nothing else is said
 
 
+@dataclass
+class Moment:
+    """When an evaluation takes place."""
+
+    step: int | None = None  # of the run; None: not known, or there are no steps
+
+
 @dataclass(frozen=True)
 class Context:
     """The run, its split, and compiled encoders."""
@@ -30,13 +37,14 @@ class Context:
     split: str
     encoder: Encoder
     kept_as: str  # what files of examples are called by: the split, or a name for other data
+    moment: Moment = field(default_factory=Moment)
 
     @cached_property
     def parts(self) -> tuple["Context", ...]:
         """One for each group of the run's batches, or this one alone."""
         parts = self.setup.parts.values()
         return tuple(
-            Context(part, part.config.data.eval_split, self.encoder, self.kept_as) for part in parts
+            replace(self, setup=part, split=part.config.data.eval_split) for part in parts
         ) or (self,)
 
     @cached_property

@@ -1,6 +1,8 @@
 """Examples that evaluators keep to be looked at: RUN/evaluations/KIND-NAME.json, and pictures.
 
-NAME is the split, or what results of other data than the run's are kept as.
+NAME is the split, or what results of other data than the run's are kept as. The step that they are
+of stands in RUN/evaluations/steps.json, for some of the files are as servers of benchmarks read
+them.
 The pictures of a kind have a folder of its own, so that they are always those of its examples.
 """
 
@@ -20,6 +22,7 @@ from vlx.evaluate.context import PICTURES, Context
 SHOWN = 24  # examples of a kind, at most
 SIDE = 224  # pixels of a kept picture, at most
 QUALITY = 80  # of its JPEG
+STEPS = "steps.json"  # {"KIND-NAME": step}
 
 
 def examples_file(workdir: Path, kind: str, name: str) -> Path:
@@ -30,6 +33,12 @@ def examples_file(workdir: Path, kind: str, name: str) -> Path:
 def picture_file(workdir: Path, kind: str, name: str, index: int) -> Path:
     """Where the picture of an example is kept."""
     return examples_file(workdir, kind, name).with_suffix("") / f"{index}.jpg"
+
+
+def kept_steps(workdir: Path) -> dict[str, int]:
+    """The steps that kept examples are of, where that is known, by KIND-NAME."""
+    path = workdir / "evaluations" / STEPS
+    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def spread(count: int, most: int = SHOWN) -> list[int]:
@@ -43,6 +52,9 @@ def keep_examples(context: Context, kind: str, content: Any) -> None:
         file = examples_file(context.setup.workdir, kind, context.kept_as)
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(content, indent=1) + "\n")
+        steps = kept_steps(context.setup.workdir) | {file.stem: context.moment.step}
+        known = {stem: step for stem, step in steps.items() if step is not None}
+        file.with_name(STEPS).write_text(json.dumps(known, indent=1) + "\n")
 
 
 def keep_pictures(context: Context, kind: str, source: Source, indices: Iterable[int]) -> None:

@@ -30,6 +30,7 @@ class Panel:
     split: str
     run: int  # its number
     examples: Any
+    when: str = ""  # "step 30", of several runs "steps 30 and 40"; empty where it is not known
 
 
 def gallery(runs: Sequence[Run]) -> list[Panel]:
@@ -54,6 +55,7 @@ def completions(runs: Sequence[Run]) -> list[Panel]:
             split,
             n,
             [x | {"pictures": _pictures([run], "masked_patches", split, x["index"])} for x in kept],
+            _when([run], "masked_patches", split),
         )
         for n, run in enumerate(runs)
         for split, kept in run.examples("masked_patches").items()
@@ -66,7 +68,19 @@ def _together(
     """What runs kept of a kind, those of the same example side by side as `written`."""
     found = [run.examples(kind) for run in runs]
     splits = dict.fromkeys(split for kept in found for split in kept)
-    return [Panel(split, 0, list(_compared(runs, kind, found, split, more))) for split in splits]
+    return [
+        Panel(split, 0, list(_compared(runs, kind, found, split, more)), _when(runs, kind, split))
+        for split in splits
+    ]
+
+
+def _when(runs: Sequence[Run], kind: str, split: str) -> str:
+    """The steps that the examples of these runs are of, each once; nothing if one is not known."""
+    found = [run.step_of(kind, split) for run in runs if split in run.examples(kind)]
+    if None in found:
+        return ""
+    steps = list(dict.fromkeys(f"{step:,}" for step in found))
+    return f"step{'s' if len(steps) > 1 else ''} {' and '.join(steps)}"
 
 
 def _compared(runs, kind: str, found: Sequence[Mapping], split: str, more) -> Iterator[dict]:
@@ -94,6 +108,7 @@ def attention(runs: Sequence[Run]) -> list[Panel]:
             split,
             number,
             [_read(runs[number], split, x) for x in _some(readings, runs) if x["words"]],
+            _when([runs[number]], "attention", split),
         )
         for number, split, readings in _each(runs, "attention")
     ]
@@ -136,7 +151,7 @@ def failures(runs: Sequence[Run]) -> list[Panel]:
             }
             for example in _some(worst, runs)
         ]
-        panels.append(Panel(split, number, rows))
+        panels.append(Panel(split, number, rows, _when([run], "likelihood", split)))
     return panels
 
 
@@ -155,7 +170,7 @@ def retrieval(runs: Sequence[Run]) -> list[Panel]:
                 for query in _some(kept["text_to_image"], runs)
             ],
         }
-        panels.append(Panel(split, number, examples))
+        panels.append(Panel(split, number, examples, _when([runs[number]], "retrieval", split)))
     return panels
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlx.errors import UserError
+from vlx.evaluate.examples import kept_steps
 from vlx.train.log import TIMINGS, read_metrics
 
 TOTAL, RATE, GRADIENT = "loss", "learning_rate", "gradient_norm"
@@ -79,6 +80,14 @@ class Run:
         found = {path.stem.removeprefix(f"{kind}-"): _read_json(path) for path in files}
         # Results may be kept as what examples are called.
         return {name: x for name, x in found.items() if "results" not in x}
+
+    def step_of(self, kind: str, name: str) -> int | None:
+        """The step that examples of a kind are of; None where they do not say it."""
+        return self._kept_steps.get(f"{kind}-{name}")
+
+    @cached_property
+    def _kept_steps(self) -> Mapping[str, int]:
+        return kept_steps(self.folder)
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:

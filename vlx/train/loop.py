@@ -24,7 +24,7 @@ from vlx.train.log import Logger
 from vlx.train.setup import Setup
 from vlx.train.state import TrainState, averaged_params, model_params
 
-Evaluator = Callable[[object], Mapping[str, float]]  # params -> metrics
+Evaluator = Callable[[object, int], Mapping[str, float]]  # (params, step) -> metrics
 
 
 class Signals:
@@ -89,8 +89,8 @@ def train(
 ) -> int:
     """Trains to the last step, or to a signal; returns the exit code.
 
-    evaluators: name -> function of the parameters. initialise: new parameters from fresh ones,
-    called only where there is no checkpoint.
+    evaluators: name -> function of the parameters and the step. initialise: new parameters from
+    fresh ones, called only where there is no checkpoint.
     """
     c, checkpoints = setup.config, Checkpoints(setup.workdir, setup.config.checkpoint)
     try:
@@ -175,7 +175,7 @@ def _steps(setup, evaluators, logger, checkpoints, state, batches, signals) -> i
                 values["skipped_records"] = batches.skipped
             logger.metrics(done, values | meter.report())
         if _is_due(done, c.evaluate.every, c.steps):
-            evaluated = _evaluate(setup, evaluators, state)
+            evaluated = _evaluate(setup, evaluators, state, done)
             if evaluated:
                 logger.metrics(done, evaluated)
             meter.restart()
@@ -228,14 +228,14 @@ def _check_skipped(setup, checkpoints, state, position, previous, done) -> None:
     )
 
 
-def _evaluate(setup: Setup, evaluators, state: TrainState) -> dict[str, float]:
+def _evaluate(setup: Setup, evaluators, state: TrainState, done: int) -> dict[str, float]:
     """All metrics of all evaluators, `name/metric`."""
     use_ema = setup.config.evaluate.ema
     params = averaged_params(state, setup.partition) if use_ema else model_params(state)
     return {
         f"{name}/{metric}": float(value)
         for name, evaluator in evaluators.items()
-        for metric, value in evaluator(params).items()
+        for metric, value in evaluator(params, done).items()
     }
 
 
