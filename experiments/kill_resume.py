@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-STEPS, SAVE_EVERY = 120, 15
+STEPS, SAVE_EVERY = 60, 10
 SETTINGS = {
     "steps": STEPS,
     "batch.size": 8,
@@ -67,7 +67,7 @@ def start(folder: Path) -> subprocess.Popen:
         "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    environment = {"JAX_PLATFORMS": "cpu", **os.environ, **cache}
+    environment = {"JAX_PLATFORMS": "cpu", **cache, **os.environ}
     return subprocess.Popen(command(folder), env=environment, stdout=subprocess.DEVNULL)
 
 
@@ -105,7 +105,7 @@ def _wait(process: subprocess.Popen, happened) -> None:
     while not happened():
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError("The run ended, or stood still, before it could be killed.")
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def _step(folder: Path) -> int:

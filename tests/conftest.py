@@ -4,15 +4,11 @@ import os
 import tempfile
 from pathlib import Path
 
+from processes import QUICK
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Most of the tests' time is compiling, so the compiler is told not to try hard.
 os.environ["XLA_FLAGS"] = " ".join(
-    (
-        os.environ.get("XLA_FLAGS", ""),
-        "--xla_force_host_platform_device_count=8",
-        "--xla_backend_optimization_level=0",
-        "--xla_llvm_disable_expensive_passes=true",
-    )
+    (os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8", QUICK)
 )
 
 import jax
@@ -24,5 +20,5 @@ give_threads_to_simulated_devices(os.environ)
 CACHE = Path(os.environ.get("VLX_TEST_CACHE", Path(tempfile.gettempdir()) / "vlx-test-cache"))
 
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_default_matmul_precision", "highest")

@@ -1,7 +1,6 @@
 """train.py and eval.py from outside: exit codes, and what stands on stdout and stderr."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,29 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import ROOT, environment, python
 
 from tiny_run import lines, settings, write_pictures, write_recipe
 
-ROOT = Path(__file__).parents[1]
 PATIENCE = 600  # seconds; a loaded machine compiles slowly
 
 
-def command(name: str, *flags: str) -> list[str]:
-    return [sys.executable, str(ROOT / name), *flags]
-
-
-def environment() -> dict[str, str]:
-    """One device, and programs compiled once for all tests."""
-    import jax
-
-    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
-    return os.environ | cache | {"XLA_FLAGS": "", "PYTHONWARNINGS": "default"}
-
-
-def call(name: str, *flags: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(name, *flags), env=environment(), capture_output=True, text=True, timeout=PATIENCE
-    )
+def call(*words: str) -> subprocess.CompletedProcess:
+    return python(*words, PYTHONWARNINGS="default")
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +83,14 @@ def finished(tmp_path_factory, recipe) -> Path:
 
 
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished):
-    words = command("train.py", f"--config={recipe}", f"--workdir={tmp_path}")
+    words = "train.py", f"--config={recipe}", f"--workdir={tmp_path}"
     process = subprocess.Popen(
-        words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=environment(PYTHONWARNINGS="default"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + PATIENCE
     while not lines(tmp_path) and process.poll() is None and time.monotonic() < deadline:
@@ -112,7 +102,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished)
     assert err.splitlines() == [
         "Stopping after the step in progress and a checkpoint; a second signal does not wait."
     ]
-    again = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    again = call(*words)
     assert again.returncode == 0, again.stderr
     assert f"Resuming {tmp_path} after step" in again.stdout
     assert lines(tmp_path) == lines(finished)
@@ -157,8 +147,7 @@ def test_results_on_other_data_stand_beside_the_runs(finished, tmp_path):
 def test_eval_measures_a_model_like_the_run_that_it_is_of(finished, recipe, tmp_path):
     call("eval.py", f"--workdir={finished}", "--names=zero_shot,captioning")
     model = tmp_path / "model"
-    words = [sys.executable, "-m", "vlx", "export", str(finished), f"--output={model}"]
-    done = subprocess.run(words, env=environment(), cwd=ROOT, capture_output=True, text=True)
+    done = call("-m", "vlx", "export", str(finished), f"--output={model}")
     assert done.returncode == 0, done.stderr
     flags = f"--config={recipe}", f"--workdir={tmp_path / 'out'}", "--names=zero_shot,captioning"
     refused = call("eval.py", f"--model={model}", *flags, "--step=3")
@@ -200,8 +189,6 @@ def test_a_signal_before_there_is_anything_to_save_ends_a_command_too(number):
         "import os, signal; from vlx import cli; cli.define_common(); "
         f"cli.main(lambda argv: os.kill(os.getpid(), signal.{number}))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment(), cwd=ROOT, capture_output=True, text=True
-    )
+    done = call("-c", script)
     assert done.returncode == 75
     assert done.stderr == "error: stopped by a signal.\n"

@@ -1,14 +1,10 @@
 """A run that begins with a trained model: `init_from` of a folder, a run, an official file."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from processes import python
 
 from vlx import cli, weights
 from vlx.config import build, to_dict
@@ -123,12 +119,6 @@ def test_a_run_without_checkpoint_is_named(tmp_path, pictures, first):
 
 def test_train_py_reads_it(tmp_path, pictures):
     recipe = write_recipe(tmp_path, settings(pictures, init_from="nowhere"))
-    done = subprocess.run(
-        [sys.executable, "train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}"],
-        cwd=Path(__file__).parents[1],
-        env=os.environ | {"XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-    )
+    done = python("train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 2
     assert done.stderr == "error: config.init_from: nowhere: there is no such file or folder.\n"

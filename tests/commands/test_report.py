@@ -1,22 +1,13 @@
 """`python -m vlx report`: a page from a run folder."""
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from commands.call import vlx
 
 
 def call(*words) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "vlx", "report", *map(str, words)],
-        cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-    )
+    return vlx("report", *words)
 
 
 def test_a_page_is_written_and_named(tmp_path):

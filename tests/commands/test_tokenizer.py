@@ -1,27 +1,18 @@
 """`python -m vlx tokenizer`: a vocabulary from the captions of any source."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
+
+from commands.call import vlx
 
 from vlx.data.tokenizers import SentencePieceTokenizer
 
 from tiny_run import settings, write_pictures, write_recipe
 
-ROOT = Path(__file__).parents[2]
-
 
 def call(folder: Path, *flags: str) -> subprocess.CompletedProcess:
     recipe = write_recipe(folder, settings(write_pictures(folder / "pictures")))
-    words = ["-m", "vlx", "tokenizer", f"--config={recipe}", f"--output={folder / 'words'}"]
-    return subprocess.run(
-        [sys.executable, *words, *flags],
-        cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-    )
+    return vlx("tokenizer", f"--config={recipe}", f"--output={folder / 'words'}", *flags)
 
 
 def test_a_vocabulary_is_trained_on_the_captions(tmp_path):

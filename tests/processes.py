@@ -1,0 +1,33 @@
+"""Commands in processes of their own; what they compile is shared by all tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# Most of the tests' time is compiling, so the compiler is told not to try hard.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def environment(devices: int = 1, **changes: str) -> dict[str, str]:
+    """The environment of a process with so many devices."""
+    import jax
+
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
+        **changes,
+    }
+
+
+def python(*words: object, **changes: str) -> subprocess.CompletedProcess:
+    """Runs Python in the project's folder, with one device."""
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+    )
