@@ -21,7 +21,7 @@ MEASURED = ("retrieval", "zero_shot", "losses", "captioning", "attentional_probe
 def recipe(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
     pictures = write_pictures(folder / "pictures")
-    measured = {"every": 3, "names": MEASURED, "probe_steps": 4, "caption_prefix": "picture of"}
+    measured = {"every": 0, "names": MEASURED, "probe_steps": 4, "caption_prefix": "picture of"}
     values = settings(pictures, steps=6, checkpoint={"every": 3}, evaluate=measured)
     return write_recipe(folder, values)
 
