@@ -6,7 +6,8 @@ r"""BEiT-3's way on the built-in shapes world: from a teacher to captions, in mi
 
 `teacher` is a small contrastive model of images and texts, as CLIP; `tokenizer` learns codes of
 what it sees in each patch (VQ-KD); `pretraining` fills gaps in images, in texts and in both sides
-of pairs, in one step; `captions` fine-tunes to writing. `make demo-beit3` runs them all.
+of pairs, in one step; `captions`, `questions` and `retrieval` fine-tune to writing, answering and
+finding. `make demo-beit3` runs the first four.
 """
 
 from ml_collections import ConfigDict
@@ -56,13 +57,30 @@ def _pretraining(c: ConfigDict) -> None:
     c.optimizer = _optimizer(1e-3)
 
 
-def _captions(c: ConfigDict) -> None:
-    c.task, c.steps, c.init_from = "beit3", 300, f"{RUNS}/pretraining"
+def _fine_tuning(c: ConfigDict, **loss: float) -> None:
+    c.task, c.init_from, c.loss = "beit3", f"{RUNS}/pretraining", loss
     c.model = {"preset": "tiny", **MODEL}
-    c.loss = {"captions": 1.0, "drop_worst": 0.0}
-    c.data.text_mask = {"share": 0.7, "unit": "caption"}
     c.optimizer = _optimizer(1e-3)
+
+
+def _captions(c: ConfigDict) -> None:
+    _fine_tuning(c, captions=1.0, drop_worst=0.0)
+    c.steps = 300
+    c.data.text_mask = {"share": 0.7, "unit": "caption"}
     c.evaluate.decode = {"max_length": 24}
+
+
+def _questions(c: ConfigDict) -> None:
+    _fine_tuning(c, answers=1.0)
+    c.steps = 600
+    c.model.answers = 32
+    c.data.about = "open_questions"  # yes or no asks for a comparison, which is learned late
+
+
+def _retrieval(c: ConfigDict) -> None:
+    _fine_tuning(c, contrastive=1.0)
+    c.steps = 400
+    c.evaluate.captions = 1
 
 
 STAGES = {
@@ -70,6 +88,8 @@ STAGES = {
     "tokenizer": _tokenizer,
     "pretraining": _pretraining,
     "captions": _captions,
+    "questions": _questions,
+    "retrieval": _retrieval,
 }
 
 

@@ -2,7 +2,6 @@
 
 import re
 
-import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -76,7 +75,7 @@ def undecayed(table, params, patterns) -> set[str]:
     """Official names of the parameters that the patterns keep from decay."""
     flat = flatten_dict(params, sep="/")
     marks = {
-        path: jnp.full(x.shape, any(re.fullmatch(p, path) for p in patterns))
+        path: np.broadcast_to(any(re.fullmatch(p, path) for p in patterns), x.shape)
         for path, x in flat.items()
     }
     return {name for name, mark in to_official(table, marks).items() if np.all(mark)}

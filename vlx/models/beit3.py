@@ -76,19 +76,21 @@ class Beit3(Captioner):
         """Runs every part once, for `init`; what a model is asked for are the other methods."""
         c = self.config
         tokens = self._encode(image, text)
-        self._encode(image), self._encode(text=text)
+        vector = tokens[:, 0]
+        if c.encoder.pair_layers:  # which alone have experts that read no pairs
+            self._encode(image), self._encode(text=text)
         if "contrastive" in c.heads:
-            self.encode_image(image), self.encode_text(text)
+            self.image_projection(vector), self.text_projection(vector)
         if {"words", "captions"} & set(c.heads):
             self.word_head(tokens)
         if "codes" in c.heads:
             self.code_head(tokens)
         if "classes" in c.heads:
-            self.classify(image)
+            self.class_head(self.class_norm(vector))
         if "answers" in c.heads:
-            self.answer(image, text)
+            self._answers(vector)
         if "truth" in c.heads:
-            self.answer(image, text, image)
+            self._truth(jnp.concatenate([vector] * 4, axis=-1))  # two of each image
 
     def encode_image(self, image: Array) -> Array:
         """Unit vectors [B, D], float32."""
@@ -134,7 +136,7 @@ class Beit3(Captioner):
         """
         if second_image is None:
             vector, _ = self.encode_pair(image, text, mask)
-            return self.answer_head(jnp.tanh(self.pooler(self.pooler_norm(vector))))
+            return self._answers(vector)
         first = self.config.image_tokens.patches + 1  # of the text
         batch = len(text)
 
@@ -144,7 +146,13 @@ class Beit3(Captioner):
         mask = None if mask is None else twice(mask, mask)
         _, tokens = self.encode_pair(twice(image, second_image), twice(text, text), mask)
         both = jnp.stack([tokens[:, 0], tokens[:, first]], axis=1)
-        return self.truth_head(self.truth_norm(both.reshape(batch, -1)))
+        return self._truth(both.reshape(batch, -1))
+
+    def _answers(self, vector: Array) -> Array:
+        return self.answer_head(jnp.tanh(self.pooler(self.pooler_norm(vector))))
+
+    def _truth(self, vectors: Array) -> Array:
+        return self.truth_head(self.truth_norm(vectors))
 
     def words(self, image: Array | None, text: Array, mask: Array | None = None) -> Array:
         """Logits of the word at every place: [B, T, V]; of texts alone without an image."""
@@ -222,7 +230,8 @@ class TextTokens(nn.Module):
         table = partial(Tokens, width=c.encoder.width, dtype=self.dtype)
         x = table(c.vocabulary, deviation=c.encoder.width**-0.5, name="tokens")(text)
         rows = c.text_length + RESERVED
-        return x + table(rows, deviation=1.0, name="positions")(place[None] + RESERVED)
+        position = table(rows, deviation=c.position_deviation, name="positions")
+        return x + position(place[None] + RESERVED)
 
 
 def fresh_params(model: Beit3, rng: Array) -> dict:

@@ -33,6 +33,7 @@ class Beit3Config(SquarePatches):
     pad: int = 1  # XLM-RoBERTa's
     mask: int = 64001  # the word that captions are written in place of
     final_norm: bool | None = None  # by default all have it but NORM_OF_THEIR_OWN
+    position_deviation: float = 1.0  # of fresh positions, ten and more times that of words
     logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
     sub_norm_scale: bool = True  # fresh kernels after inner norms are larger, arXiv 2210.06423
     compute: Compute = Compute()
@@ -60,7 +61,7 @@ class Beit3Config(SquarePatches):
             reserved=RESERVED,
             mask_token=True,
             deviation=0.0,
-            position_deviation=1.0,
+            position_deviation=self.position_deviation,
         )
 
 

@@ -146,7 +146,7 @@ class Vlmo(nn.Module):
             self._alone(self._embed_image(image), "image")
             self._alone(self._embed_text(text), "text", _readable(text))
         if "matching" in c.heads:
-            self.match(image, text)
+            self.match_head(pooled)
         if "words" in c.heads:
             self.word_head(tokens)
         if "answers" in c.heads:
