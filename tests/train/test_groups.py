@@ -115,8 +115,12 @@ def test_groups_differ_in_what_their_data_say(calm):
             {"groups": {}},
             "groups are none, and the task's, by its losses, image, text, pair",
         ),
-        ({"groups": {**GROUPED["groups"], "pairs": {"size": 1}}}, "give each of those a size"),
+        (
+            {"groups": {**GROUPED["groups"], "pairs": {"size": 1}}},
+            "give each of those a size, and others 0",
+        ),
         ({"groups": {**GROUPED["groups"], "pair": {}}}, "config.groups.pair.size is needed"),
+        ({"groups": {**GROUPED["groups"], "pair": {"size": -1}}}, "size=-1 must be 0 or more"),
         (
             {"task": "coca", "loss": {}, "model": {"preset": "tiny"}},
             "the task's, by its losses, none",
@@ -126,6 +130,14 @@ def test_groups_differ_in_what_their_data_say(calm):
 def test_groups_must_be_those_of_the_task(pictures, changes, message):
     with pytest.raises(UserError, match=message):
         config(pictures, **changes)
+
+
+def test_a_group_of_size_0_is_left_out(tmp_path, pictures):
+    loss = {"image_codes": 0.0, "text_words": 0.0}
+    groups = {name: {"size": 0} for name in ("image", "text")} | {"pair": {"size": 8}}
+    c = config(pictures, groups=groups, loss=loss)
+    assert c.batch.size == 8
+    assert list(Setup(c, tmp_path).parts) == ["pair"]
 
 
 def test_wrong_settings_of_a_group_are_named(tmp_path, pictures, tokenizer):

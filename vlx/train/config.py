@@ -20,8 +20,12 @@ class BatchConfig:
 class GroupConfig:
     """A part of every batch, with data of its own."""
 
-    size: int  # examples of a step, over all devices and hosts
+    size: int  # examples of a step, over all devices and hosts; 0: left out
     data: Mapping[str, Any] = field(default_factory=dict)  # what differs from the run's
+
+    def __post_init__(self):
+        if self.size < 0:
+            raise ValueError(f"size={self.size} must be 0 or more.")
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,18 @@ from vlx.train.config import GroupConfig, RunConfig
 
 def groups_of(config: RunConfig, task: Task) -> dict[str, GroupConfig]:
     """The groups of a batch, in the task's order. Raises UserError unless they are the task's."""
-    if set(config.groups) != set(task.parts):
-        wanted, given = (", ".join(x) or "none" for x in (task.parts, config.groups))
+    groups = {
+        name: build(GroupConfig, group, f"config.groups.{name}")
+        for name, group in config.groups.items()
+    }
+    groups = {name: group for name, group in groups.items() if group.size}
+    if set(groups) != set(task.parts):
+        wanted, given = (", ".join(x) or "none" for x in (task.parts, groups))
         raise UserError(
             f"config.groups are {given}, and the task's, by its losses, {wanted}; give each of "
-            "those a size."
+            "those a size, and others 0."
         )
-    return {
-        name: build(GroupConfig, config.groups[name], f"config.groups.{name}")
-        for name in task.parts
-    }
+    return {name: groups[name] for name in task.parts}
 
 
 def group_configs(config: RunConfig, task: Task) -> dict[str, RunConfig]:
