@@ -140,7 +140,10 @@ def outputs(task, params, batch, chosen, coupled, want) -> dict:
     got = {}
 
     def apply(method, *arguments):
-        return task.model.apply({"params": params}, *arguments, method=method)
+        def run(params, *arguments):
+            return task.model.apply({"params": params}, *arguments, method=method)
+
+        return jax.jit(run)(params, *arguments)
 
     image = batch.get("image")
     image = None if image is None else normalise(image, task.pixels)
