@@ -99,6 +99,7 @@ CONFIGS = {
         codes=64,
         classes=64,
         answers=64,
+        position_deviation=0.1,  # as large as words: a short run learns what is there, not where
         pad=0,  # these are of tokenizers that are trained here
         mask=4,
     ),
