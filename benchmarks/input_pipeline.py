@@ -6,7 +6,8 @@
 Both read the same files, decode, take a random crop of 90 to 100 % of the area and resize it to
 `size` with Pillow's antialiased bicubic filter, and stack batches. vlx also tokenises a caption.
 The peer is measured twice: with uint8 pixels, and with normalised floats, which is what open_clip's
-transform hands over (vlx normalises on the device). They run in turn; the table shows medians.
+transform hands over (vlx normalises on the device). vlx is measured twice as well: with the same
+pixels, and with `fast_decode` and the filter "area". They run in turn; the table shows medians.
 CPU seconds are those of all threads and worker processes. Without --folder the JPEGs are drawn from
 the shapes world, 300 of 512 x 512 pixels: smoother than photos, so quicker to decode.
 `make peers` installs torch.
@@ -74,7 +75,7 @@ def find(folder: Path) -> dict[str, str]:
 class Ours:
     """vlx's training batches of a list of pictures."""
 
-    def __init__(self, c: argparse.Namespace, captions: dict[str, str], folder: Path):
+    def __init__(self, c: argparse.Namespace, captions: dict[str, str], folder: Path, **settings):
         from vlx.data import (
             DataConfig,
             TokenizerConfig,
@@ -86,7 +87,7 @@ class Ours:
         lines = [{"image": path, "caption": text} for path, text in captions.items()]
         (folder / "train.jsonl").write_text("".join(f"{json.dumps(x)}\n" for x in lines))
         self._config = DataConfig(
-            source="jsonl", path=str(folder), threads=c.threads, workers=c.workers
+            source="jsonl", path=str(folder), threads=c.threads, workers=c.workers, **settings
         )
         tokens = TokenizerConfig(vocab_size=1000)
         self._source = build_source(self._config, "train", c.size)
@@ -116,9 +117,12 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         captions = find(Path(c.folder)) if c.folder else draw(scratch)
-        ours = Ours(c, captions, scratch)
+        fast = {"fast_decode": True, "interpolation": "area"}
         how = f"{c.workers} workers" if c.workers else f"up to {c.threads} threads"
-        calls = {f"vlx, {how}": ours.run}
+        calls = {
+            f"vlx, {how}": Ours(c, captions, scratch).run,
+            f"vlx, {how}, fast": Ours(c, captions, scratch, **fast).run,
+        }
         peer = None
         if process.installed():
             settings = {"size": c.size, "images": c.images, "batch": c.batch}

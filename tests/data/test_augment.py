@@ -41,6 +41,13 @@ def test_a_crop_does_not_see_past_its_box():
     np.testing.assert_array_equal(crop_and_resize(image, box, 11), want)
 
 
+def test_area_is_the_mean_of_what_a_pixel_covers():
+    image = picture(1, 16, 24)
+    want = image.reshape(8, 2, 12, 2, 3).mean(axis=(1, 3))
+    got = crop_and_resize(image, (0, 0, 16, 24), (8, 12), "area")
+    assert np.abs(got - want).max() <= 0.5
+
+
 @pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
 def test_an_image_of_the_right_size_stays(mode):
     image = picture(1, 17, 17)

@@ -29,6 +29,13 @@ def test_jpeg_has_the_pixels_that_pillow_gives(mode, options):
     np.testing.assert_array_equal(decode(data), want)
 
 
+def test_fast_decoding_is_a_few_levels_off():
+    smooth = Image.fromarray(picture(5, 7, 9)).resize((72, 56))
+    data = saved(smooth, "JPEG", subsampling=0)
+    exact, fast = (decode(data, fast=x).astype(int) for x in (False, True))
+    assert 0 < np.abs(fast - exact).mean() < 2
+
+
 def test_cmyk_jpeg_has_the_pixels_that_pillow_gives():
     data = saved(Image.fromarray(picture(5)).convert("CMYK"), "JPEG")
     want = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))

@@ -1,10 +1,13 @@
-"""Pixels to the square a model sees. All resampling is Pillow's, antialiased, on 8 bits.
+"""Pixels to the square a model sees, resampled on 8 bits and antialiased.
+
+All filters are Pillow's but "area", the mean over what a new pixel covers: OpenCV's, and quicker.
 
 A size is a number S, for a square, or a pair (height, width).
 """
 
 from math import exp, log, sqrt
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -144,7 +147,12 @@ def _central_box(height: int, width: int, ratio: tuple[float, float]) -> Box:
 
 def _resize(image: Image.Image, size: Size, interpolation: str) -> Image.Image:
     h, w = _pair(size)
-    return image if image.size == (w, h) else image.resize((w, h), _FILTERS[interpolation])
+    if image.size == (w, h):
+        return image
+    if interpolation == "area":
+        smaller = cv2.resize(np.asarray(image), (w, h), interpolation=cv2.INTER_AREA)
+        return Image.fromarray(smaller)
+    return image.resize((w, h), _FILTERS[interpolation])
 
 
 def _picture(image: np.ndarray) -> Image.Image:

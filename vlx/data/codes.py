@@ -23,7 +23,7 @@ CODES, ABOUT = "codes.npy", "about.json"
 About = dict[str, Any]  # what about.json says, but for `done`: how many records have codes
 VIEWS = (  # settings that say what training sees of a picture
     *("crop_scale", "crop_ratio", "flip", "jitter", "augment", "augment_count", "augment_level"),
-    *("interpolation", "target_size", "target_interpolation"),
+    *("interpolation", "target_size", "target_interpolation", "fast_decode"),
 )
 RECORDS = (  # settings that say which pictures there are, and in which order
     *("source", "path", "name", "file", "train_split", "mixture", "image_column", "image_folder"),

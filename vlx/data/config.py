@@ -22,7 +22,7 @@ _OWN = (  # what the parts of a mixture may say for themselves
     *("captions_from", "templates", "caption_templates", "objects"),
 )
 RESIZE_MODES = ("shortest", "squash", "longest")
-INTERPOLATIONS = ("bicubic", "bilinear", "lanczos")
+INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "area")
 CLEANING = ("lower", "whitespace", "canonicalize")
 
 
@@ -65,8 +65,9 @@ class DataConfig:
     label_map: LabelMapConfig = LabelMapConfig()  # for tasks that predict classes of pixels
     resize_mode: str = "shortest"  # evaluation: "shortest", "squash" or "longest"
     eval_part: float = 1.0  # evaluation, shortest: how much of the shorter side is seen
-    interpolation: str = "bicubic"  # or "bilinear", "lanczos"
+    interpolation: str = "bicubic"  # or "bilinear", "lanczos", "area" (the quickest)
     on_error: str = "raise"  # at a bad record or shard; "skip": counts, logs and goes on
+    fast_decode: bool = False  # JPEG by rougher sums, a few levels off: quicker
     max_pixels: int = 100_000_000  # a larger picture is refused before it is decoded
     objects: tuple[int, int] = (1, 6)  # shapes: fewest and most objects in a picture
     about: str = "captions"  # shapes: or another of ABOUT; "pairs" are of pictures

@@ -15,27 +15,28 @@ MAX_PIXELS = 100_000_000
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM")
 
 
-def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, fast: bool = False) -> np.ndarray:
     """RGB pixels, uint8 [H, W, 3], upright, of a picture file's content.
 
     Of an animation it is the first picture. Headers are read first: a picture of more than
     `max_pixels` takes no memory. (Pillow, which reads all but plain JPEG, has a limit of its own.)
+    fast: plain JPEG by the quicker of libjpeg-turbo's transforms, a few levels off.
     """
     if data[:2] == b"\xff\xd8" and b"Exif\0" not in data[:65536]:
         try:
-            return _decode_jpeg(data, max_pixels)
+            return _decode_jpeg(data, max_pixels, fast)
         except ValueError:
             pass  # CMYK, unusual or damaged: Pillow decides, and says what is wrong
     return _decode_any(data, max_pixels)
 
 
-def _decode_jpeg(data: bytes, max_pixels: int) -> np.ndarray:
-    """The pixels that Pillow gives, sooner: both are libjpeg-turbo with its exact transform."""
+def _decode_jpeg(data: bytes, max_pixels: int, fast: bool) -> np.ndarray:
+    """Unless fast the pixels that Pillow gives, sooner: both are libjpeg-turbo."""
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     _check_size(width, height, max_pixels)
     if colours not in ("YCbCr", "Gray", "RGB"):
         raise ValueError(colours)
-    return simplejpeg.decode_jpeg(data, "RGB")
+    return simplejpeg.decode_jpeg(data, "RGB", fastdct=fast, fastupsample=fast)
 
 
 def _decode_any(data: bytes, max_pixels: int) -> np.ndarray:

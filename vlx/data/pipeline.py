@@ -157,5 +157,5 @@ def _chosen(example: Example, wanted: Wanted) -> Example:
 
 def read_pixels(record: Record, key: str, config: DataConfig) -> np.ndarray:
     """The picture under `key`: uint8 [H, W, 3]."""
-    image = given(record, key)
-    return decode(image, config.max_pixels) if isinstance(image, bytes) else image
+    image, how = given(record, key), (config.max_pixels, config.fast_decode)
+    return decode(image, *how) if isinstance(image, bytes) else image
