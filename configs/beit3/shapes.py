@@ -65,7 +65,7 @@ def _fine_tuning(c: ConfigDict, **loss: float) -> None:
 
 def _captions(c: ConfigDict) -> None:
     _fine_tuning(c, captions=1.0, drop_worst=0.0)
-    c.steps = 300
+    c.steps = 600
     c.data.text_mask = {"share": 0.7, "unit": "caption"}
     c.evaluate.decode = {"max_length": 24}
 
@@ -98,7 +98,7 @@ def get_config(stage: str = "pretraining") -> ConfigDict:
     c.data = {"source": "shapes", "objects": (1, 1), "caption": "first", "threads": 0}
     c.tokenizer = {"vocab_size": 512, "length": 24}
     c.batch = {"size": 64}
-    c.evaluate = {"every": 200, "batch_size": 128, "examples": 256}
-    c.checkpoint = {"every": 200, "keep": 1}
+    c.evaluate = {"every": 300, "batch_size": 128, "examples": 256}
+    c.checkpoint = {"every": 300, "keep": 1}
     STAGES[stage](c)
     return c
