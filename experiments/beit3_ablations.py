@@ -24,7 +24,7 @@ from ablations import ROOT, SEEDS, Jobs, Study
 
 RECIPE = "configs/beit3/shapes.py"
 STEPS = {"teacher": 400, "tokenizer": 200, "pretraining": 500}
-STEPS |= {"captions": 450, "questions": 400, "retrieval": 250, "easy_vqa": 250, "photos": 120}
+STEPS |= {"captions": 700, "questions": 500, "retrieval": 250, "easy_vqa": 250, "photos": 100}
 PAIRS = (
     *("loss.image_codes=0.0", "groups.image.size=0"),
     *("loss.text_words=0.0", "groups.text.size=0"),

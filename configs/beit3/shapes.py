@@ -54,7 +54,7 @@ def _pretraining(c: ConfigDict) -> None:
         "text": {"size": 32, "data": {"text_mask": {**MASKED, "share": 0.15}}},
         "pair": {"size": 32},
     }
-    c.optimizer = _optimizer(1e-3)
+    c.optimizer = _optimizer(2e-3)
 
 
 def _fine_tuning(c: ConfigDict, **loss: float) -> None:
@@ -65,7 +65,7 @@ def _fine_tuning(c: ConfigDict, **loss: float) -> None:
 
 def _captions(c: ConfigDict) -> None:
     _fine_tuning(c, captions=1.0, drop_worst=0.0)
-    c.steps = 600
+    c.steps = 900
     c.data.text_mask = {"share": 0.7, "unit": "caption"}
     c.evaluate.decode = {"max_length": 24}
 
