@@ -1,6 +1,7 @@
 """Which parameters a task's loss reads, from the traced program."""
 
 import re
+from functools import cache
 
 import jax
 from jax.interpreters import partial_eval
@@ -10,8 +11,7 @@ from vlx.train.partition import flatten, unflatten
 
 def not_read(task, batch, chosen=None) -> set[str]:
     """Paths of the parameters that no term depends on; `chosen` are rows for `finish`."""
-    params, _ = jax.eval_shape(task.init, jax.random.key(0))
-    flat, key = flatten(params), jax.random.key(0)
+    flat, key = _shapes(task), jax.random.key(0)
 
     def loss(flat):
         params = unflatten(flat)
@@ -30,5 +30,10 @@ def not_read(task, batch, chosen=None) -> set[str]:
 
 def named_left_out(task) -> set[str]:
     """Paths that the task's patterns name."""
-    paths = flatten(jax.eval_shape(task.init, jax.random.key(0))[0])
-    return {p for p in paths if any(re.fullmatch(q, p) for q in task.left_out)}
+    return {p for p in _shapes(task) if any(re.fullmatch(q, p) for q in task.left_out)}
+
+
+@cache
+def _shapes(task) -> dict:
+    """Of all parameters, by path."""
+    return flatten(jax.eval_shape(task.init, jax.random.key(0))[0])
