@@ -12,7 +12,7 @@ from vlx.layers.transformer import TransformerConfig
 from vlx.layers.vision import PoolerConfig, VisionConfig
 from vlx.models.beit3 import Beit3Config
 from vlx.models.coca import CocaConfig, DecoderConfig
-from vlx.models.vlmo import VlmoConfig
+from vlx.models.vlmo_config import VlmoConfig
 
 VOCABULARY, LENGTH = 29, 5
 TOWER = TransformerConfig(width=10, layers=2, heads=2, hidden=7)

@@ -16,7 +16,7 @@ from vlx.models import MODELS, name_of, parameter_shapes
 from vlx.models.beit import BeitConfig
 from vlx.models.beit3 import Beit3Config
 from vlx.models.dvae import DvaeConfig
-from vlx.models.vlmo import VlmoConfig
+from vlx.models.vlmo_config import VlmoConfig
 
 import small_models as small
 

@@ -21,7 +21,7 @@ from vlx.interop.pretrained import Pixels, Pretrained
 from vlx.layers.pixels import normalise
 from vlx.layers.resample import bilinear
 from vlx.models.segmenter import Segmenter
-from vlx.models.vlmo import HEADS
+from vlx.models.vlmo_config import HEADS
 from vlx.train.partition import flatten
 
 from small_weights import plain_clip, pretrained

@@ -8,7 +8,7 @@ from vlx.interop import unilm_vlmo
 from vlx.interop.table import to_official
 from vlx.layers.pixels import normalise
 from vlx.layers.relative import image_index, pair_index, text_index
-from vlx.models.vlmo import IMAGE, PAD, TEXT
+from vlx.models.vlmo_config import IMAGE, PAD, TEXT
 from vlx.tasks.vlmo import FROZEN_BY_TEXTS
 from vlx.train.partition import flatten, partition
 

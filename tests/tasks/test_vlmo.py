@@ -9,7 +9,7 @@ from tasks.stepping import KEY, RATE, assert_same, prepared, step_once
 
 from vlx.errors import UserError
 from vlx.layers.stack import Compute
-from vlx.models.vlmo import HEADS
+from vlx.models.vlmo_config import HEADS
 from vlx.parallel.mesh import MeshConfig, make_mesh
 from vlx.tasks import build_task
 from vlx.tasks.vlmo import FROZEN_BY_TEXTS, VlmoLoss, VlmoTask

@@ -13,7 +13,7 @@ from vlx.interop.positions import resize_grid, resize_length
 from vlx.interop.relative import fit_relative_table
 from vlx.interop.stacks import Place, Shape
 from vlx.models import name_of
-from vlx.models.vlmo import IMAGE
+from vlx.models.vlmo_config import IMAGE
 
 Given = dict[Place, np.ndarray]
 # (table, wanted shape, new config, old config) -> the table itself if it fits, one of the wanted

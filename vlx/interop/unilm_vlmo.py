@@ -8,7 +8,7 @@ import numpy as np
 from vlx.interop import unilm_blocks as blocks
 from vlx.interop.open_clip_blocks import PATCH_KERNEL, linear, norm
 from vlx.interop.table import TRANSPOSED, Rule, computed
-from vlx.models.vlmo import VlmoConfig
+from vlx.models.vlmo_config import VlmoConfig
 
 EXPERTS = {"text": "_text", "image": "_imag", "pair": "_vl"}
 POSITION_IDS = "text_embeddings.position_ids"  # a buffer: 0, 1, ...

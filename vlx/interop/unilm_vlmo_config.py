@@ -14,7 +14,7 @@ from vlx.interop.unilm_sizes import (
 )
 from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.relative import CROSS, SPECIAL, Grid, image_rows, table_rows
-from vlx.models.vlmo import CONFIGS, VlmoConfig
+from vlx.models.vlmo_config import CONFIGS, VlmoConfig
 
 # Official losses and the heads that they make.
 LOSSES = {
