@@ -23,8 +23,8 @@ jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_default_matmul_precision", "highest")
 
-ROOM = 3 * 2**30  # bytes that a worker may take before it drops compiled programs
 MEMORY = Path("/proc/self/statm")  # of Linux: pages, the second number those in memory
+room = 3 * 2**30  # bytes that a worker may take before it drops compiled programs
 
 
 def pytest_collection_modifyitems(items):
@@ -35,7 +35,13 @@ def pytest_collection_modifyitems(items):
 
 def pytest_runtest_teardown():
     """Drops compiled programs where they take much memory."""
-    if MEMORY.exists():
-        pages = int(MEMORY.read_text().split()[1])
-        if pages * os.sysconf("SC_PAGE_SIZE") > ROOM:
-            jax.clear_caches()
+    global room
+    if taken() > room:
+        jax.clear_caches()
+        room = max(room, taken() + 2**30)  # what was freed need not go back to the system
+
+
+def taken() -> int:
+    """Bytes of this process, as far as the system tells."""
+    pages = int(MEMORY.read_text().split()[1]) if MEMORY.exists() else 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
