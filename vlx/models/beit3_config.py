@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vlx.layers.embeddings import SquarePatches
 from vlx.layers.images import ImageTokensConfig
 from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.stack import Compute
+from vlx.models.headed import Headed
 
 HEADS = ("contrastive", "words", "codes", "captions", "classes", "answers", "truth")
 NORM_OF_THEIR_OWN = ("classes", "answers")  # heads after an encoder without a last norm
@@ -20,7 +20,7 @@ RESERVED = 2  # rows of both tables of positions that nothing reads
 
 
 @dataclass(frozen=True)
-class Beit3Config(SquarePatches):
+class Beit3Config(Headed):
     encoder: MultiwayConfig
     image_size: tuple[int, int] = (224, 224)  # height, width
     patch: int = 16
@@ -39,17 +39,10 @@ class Beit3Config(SquarePatches):
     compute: Compute = Compute()
 
     def __post_init__(self):
-        unknown = set(self.heads) - set(HEADS)
-        if unknown:
-            raise ValueError(f"heads: {sorted(unknown)} unknown; choose from {', '.join(HEADS)}.")
+        self.check_heads(HEADS)
         if self.final_norm is None:
             own = set(self.heads) & set(NORM_OF_THEIR_OWN)
             object.__setattr__(self, "final_norm", not own)
-
-    @property
-    def embedding(self) -> int:
-        """Numbers of the vectors that images and texts are compared by."""
-        return self.encoder.width
 
     @property
     def image_tokens(self) -> ImageTokensConfig:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vlx.layers import relative
-from vlx.layers.embeddings import SquarePatches
 from vlx.layers.images import ImageTokensConfig
 from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.stack import Compute
+from vlx.models.headed import Headed
 
 HEADS = ("contrastive", "pair_contrastive", "matching", "words", "answers", "truth")
 PAD = 0  # BERT's
@@ -20,7 +20,7 @@ TEXT, IMAGE, SECOND_IMAGE = 0, 1, 2  # rows of the table of kinds
 
 
 @dataclass(frozen=True)
-class VlmoConfig(SquarePatches):
+class VlmoConfig(Headed):
     """The encoder's `relative_rows` follow from the other sizes and are filled in."""
 
     encoder: MultiwayConfig
@@ -37,9 +37,7 @@ class VlmoConfig(SquarePatches):
     compute: Compute = Compute()
 
     def __post_init__(self):
-        unknown = set(self.heads) - set(HEADS)
-        if unknown:
-            raise ValueError(f"heads: {sorted(unknown)} unknown; choose from {', '.join(HEADS)}.")
+        self.check_heads(HEADS)
         if self.truth_images not in (1, 2):
             raise ValueError(f"truth_images={self.truth_images} must be 1 or 2.")
         if {"answers", "truth"} <= set(self.heads) and self.truth_images == 1:
@@ -65,11 +63,6 @@ class VlmoConfig(SquarePatches):
     @property
     def is_absolute(self) -> bool:
         return self.positions in ("absolute", "both")
-
-    @property
-    def embedding(self) -> int:
-        """Numbers of the vectors that images and texts are compared by."""
-        return self.encoder.width
 
     @property
     def image_tokens(self) -> ImageTokensConfig:
