@@ -33,7 +33,7 @@ class Beit3Config(Headed):
     pad: int = 1  # XLM-RoBERTa's
     mask: int = 64001  # the word that captions are written in place of
     final_norm: bool | None = None  # by default all have it but NORM_OF_THEIR_OWN
-    position_deviation: float = 1.0  # of fresh positions, ten and more times that of words
+    position_deviation: float = 1.0  # of fresh positions; that of words is 1 / sqrt(width)
     logit_scale: float = np.log(1 / 0.07)  # initial, of its logarithm
     sub_norm_scale: bool = True  # fresh kernels after inner norms are larger, arXiv 2210.06423
     compute: Compute = Compute()
