@@ -2,9 +2,9 @@
 
 import subprocess
 
-from processes import python
+from processes import forked
 
 
 def vlx(*words: object) -> subprocess.CompletedProcess:
     """A command in a process of its own, with one device."""
-    return python("-m", "vlx", *words, COLUMNS="200")
+    return forked("-m", "vlx", *words, COLUMNS="200")

@@ -48,6 +48,21 @@ def test_area_is_the_mean_of_what_a_pixel_covers():
     assert np.abs(got - want).max() <= 0.5
 
 
+def test_linear_keeps_a_ramp_of_colours_a_ramp():
+    image = np.broadcast_to(10 * np.arange(24, dtype=np.uint8)[:, None], (16, 24, 3))
+    got = crop_and_resize(image, (0, 4, 16, 18), (8, 12), "linear")
+    want = 10 * (4 + 1.5 * (np.arange(12) + 0.5) - 0.5)  # at the centres of the new pixels
+    assert np.abs(got - want[:, None]).max() <= 0.5
+
+
+@pytest.mark.parametrize("interpolation", ["area", "linear"])
+def test_quick_filters_give_evaluation_what_they_give_training(interpolation):
+    image = picture(1, 31, 31)
+    want = crop_and_resize(image, (0, 0, 31, 31), 17, interpolation)
+    got = evaluation_resize(image, 17, "shortest", interpolation)
+    np.testing.assert_array_equal(got, want)
+
+
 @pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
 def test_an_image_of_the_right_size_stays(mode):
     image = picture(1, 17, 17)

@@ -1,6 +1,8 @@
-"""Pixels to the square a model sees, resampled on 8 bits and antialiased.
+"""Pixels to the square a model sees, resampled on 8 bits.
 
-All filters are Pillow's but "area", the mean over what a new pixel covers: OpenCV's, and quicker.
+Filters are Pillow's, but for two of OpenCV's that are quicker: "area", the mean over what a new
+pixel covers, and "linear", which mixes four neighbours and is not antialiased: for pictures that
+shrink to no less than half.
 
 A size is a number S, for a square, or a pair (height, width).
 """
@@ -20,6 +22,7 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "nearest": Image.Resampling.NEAREST,  # of numbers that cannot be mixed
 }
+_QUICK = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
 _TRIES = 10  # then a central crop, as torchvision
 
 
@@ -46,7 +49,10 @@ def crop_and_resize(
     """The box's pixels, and none around it, in the wanted size: uint8 [S, S, 3]."""
     top, left, h, w = box
     # Pillow's own resize(box=...) would look past the box's edge; official transforms do not.
-    return _pixels(_resize(_picture(image[top : top + h, left : left + w]), size, interpolation))
+    part = image[top : top + h, left : left + w]
+    if interpolation in _QUICK and part.shape[-1] == 3:
+        return _quick(part, size, interpolation)  # without Pillow, whose pictures are copies
+    return _pixels(_resize(_picture(part), size, interpolation))
 
 
 def evaluation_resize(
@@ -149,10 +155,14 @@ def _resize(image: Image.Image, size: Size, interpolation: str) -> Image.Image:
     h, w = _pair(size)
     if image.size == (w, h):
         return image
-    if interpolation == "area":
-        smaller = cv2.resize(np.asarray(image), (w, h), interpolation=cv2.INTER_AREA)
-        return Image.fromarray(smaller)
+    if interpolation in _QUICK:
+        return Image.fromarray(_quick(np.asarray(image), size, interpolation))
     return image.resize((w, h), _FILTERS[interpolation])
+
+
+def _quick(pixels: np.ndarray, size: Size, interpolation: str) -> np.ndarray:
+    h, w = _pair(size)
+    return cv2.resize(pixels, (w, h), interpolation=_QUICK[interpolation])
 
 
 def _picture(image: np.ndarray) -> Image.Image:

@@ -22,7 +22,7 @@ _OWN = (  # what the parts of a mixture may say for themselves
     *("captions_from", "templates", "caption_templates", "objects"),
 )
 RESIZE_MODES = ("shortest", "squash", "longest")
-INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "area")
+INTERPOLATIONS = ("bicubic", "bilinear", "lanczos", "area", "linear")
 CLEANING = ("lower", "whitespace", "canonicalize")
 
 
@@ -65,7 +65,7 @@ class DataConfig:
     label_map: LabelMapConfig = LabelMapConfig()  # for tasks that predict classes of pixels
     resize_mode: str = "shortest"  # evaluation: "shortest", "squash" or "longest"
     eval_part: float = 1.0  # evaluation, shortest: how much of the shorter side is seen
-    interpolation: str = "bicubic"  # or "bilinear", "lanczos", "area" (the quickest)
+    interpolation: str = "bicubic"  # or "bilinear", "lanczos"; quicker: "area", "linear"
     on_error: str = "raise"  # at a bad record or shard; "skip": counts, logs and goes on
     fast_decode: bool = False  # JPEG by rougher sums, a few levels off: quicker
     max_pixels: int = 100_000_000  # a larger picture is refused before it is decoded

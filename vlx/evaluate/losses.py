@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vlx.errors import UserError
 from vlx.evaluate.context import Context
 from vlx.evaluate.measured import Metrics
 from vlx.parallel.mesh import place_rows, replicated
@@ -15,11 +16,16 @@ def losses(context: Context, params: Any) -> Metrics:
     """The mean of every term that examples yield by themselves, without what training draws.
 
     Terms that compare examples depend on the batch and are left out. What is masked depends on the
-    examples alone, so that all evaluations are of the same.
+    examples alone, so that all evaluations are of the same. Raises UserError if no term is left.
     """
     totals, counts = defaultdict(float), defaultdict(float)
     for part in context.parts:
         _add(part, params, totals, counts)
+    if not totals:
+        raise UserError(
+            "The evaluator losses finds nothing to measure: every term of this task compares the "
+            "examples of a batch. Name others in evaluate.names."
+        )
     return Metrics({name: totals[name] / max(counts[name], 1) for name in totals})
 
 
