@@ -12,6 +12,7 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 
 import jax
+import pytest
 
 from vlx.parallel.start import give_threads_to_simulated_devices
 
@@ -28,9 +29,13 @@ room = 3 * 2**30  # bytes that a worker may take before it drops compiled progra
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, so that workers end at about the same time."""
+    """A worker takes a file, or a group that tests name; the longest come first."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    long = {item for item in items if item.path in slow or item.get_closest_marker("xdist_group")}
+    items.sort(key=lambda item: item not in long)
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 def pytest_runtest_teardown():

@@ -8,19 +8,10 @@ import json
 import os
 import runpy
 import sys
+from importlib import import_module
 
-sys.path[0] = os.getcwd()  # the project, as for `python -m`
-
-import vlx.api
-import vlx.cli
-import vlx.commands
-import vlx.constants
-import vlx.evaluate
-import vlx.initialise
-import vlx.report
-import vlx.subject
-import vlx.train.loop
-import vlx.train.summary
+NEEDED = ("api", "cli", "commands", "constants", "evaluate", "initialise", "report", "subject",
+          "train.loop", "train.summary")  # fmt: skip
 
 
 def run(words: list[str], environment: dict[str, str], stdout: str, stderr: str) -> None:
@@ -37,6 +28,8 @@ def run(words: list[str], environment: dict[str, str], stdout: str, stderr: str)
         runpy.run_path(words[0], run_name="__main__")
 
 
+for name in NEEDED:
+    import_module(f"vlx.{name}")
 for line in sys.stdin:
     child = os.fork()
     if not child:

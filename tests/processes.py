@@ -10,7 +10,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Most of the tests' time is compiling, so the compiler is told not to try hard.
-QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+QUICK = " ".join(
+    (
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+    )
+)
 
 
 def environment(devices: int = 1, **changes: str) -> dict[str, str]:
@@ -53,7 +61,7 @@ def forked(*words: object, **changes: str) -> subprocess.CompletedProcess:
 def _server() -> subprocess.Popen:
     """Ends with this process, whose end closes its stdin."""
     return subprocess.Popen(
-        [sys.executable, "tests/fork_server.py"],
+        [sys.executable, "-m", "tests.fork_server"],
         cwd=ROOT,
         env=environment(),
         stdin=subprocess.PIPE,

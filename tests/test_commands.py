@@ -8,15 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import ROOT, environment, python
+from processes import ROOT, environment, forked, python
 
 from tiny_run import lines, settings, write_pictures, write_recipe
 
 PATIENCE = 600  # seconds; a loaded machine compiles slowly
-
-
-def call(*words: str) -> subprocess.CompletedProcess:
-    return python(*words, PYTHONWARNINGS="default")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +43,7 @@ def recipe(tmp_path_factory) -> Path:
 )
 def test_a_mistake_ends_with_one_message_and_code_2(tmp_path, recipe, name, flags, message):
     words = [f.replace("RECIPE", str(recipe)).replace("RUN", str(tmp_path / "run")) for f in flags]
-    done = call(name, *words)
+    done = forked(name, *words)
     assert done.returncode == 2
     assert done.stdout == ""
     assert message in done.stderr
@@ -56,13 +52,13 @@ def test_a_mistake_ends_with_one_message_and_code_2(tmp_path, recipe, name, flag
 
 
 def test_debug_shows_the_trace(tmp_path):
-    done = call("train.py", "--config=nowhere.py", f"--workdir={tmp_path}", "--debug")
+    done = forked("train.py", "--config=nowhere.py", f"--workdir={tmp_path}", "--debug")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
 
 
 def test_dry_run_prints_the_cost_and_makes_nothing(tmp_path, recipe):
-    done = call("train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}", "--dry_run")
+    done = forked("train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}", "--dry_run")
     assert done.returncode == 0, done.stderr
     assert "image/patches/projection/kernel" in done.stdout
     for word in ("parameters ", "MiB a device", "GFLOP", "320 examples"):
@@ -73,7 +69,8 @@ def test_dry_run_prints_the_cost_and_makes_nothing(tmp_path, recipe):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, recipe) -> Path:
     workdir = tmp_path_factory.mktemp("finished") / "run"
-    done = call("train.py", f"--config={recipe}", f"--workdir={workdir}")
+    words = "train.py", f"--config={recipe}", f"--workdir={workdir}"
+    done = python(*words, PYTHONWARNINGS="default")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # what libraries say of themselves is not for users
     *steps, last = done.stdout.splitlines()
@@ -102,14 +99,14 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished)
     assert err.splitlines() == [
         "Stopping after the step in progress and a checkpoint; a second signal does not wait."
     ]
-    again = call(*words)
+    again = forked(*words)
     assert again.returncode == 0, again.stderr
     assert f"Resuming {tmp_path} after step" in again.stdout
     assert lines(tmp_path) == lines(finished)
 
 
 def test_eval_needs_nothing_but_the_run(finished):
-    done = call("eval.py", f"--workdir={finished}", "--names=retrieval", "--step=30")
+    done = forked("eval.py", f"--workdir={finished}", "--names=retrieval", "--step=30")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "image_to_text_r1" in done.stdout
@@ -118,7 +115,7 @@ def test_eval_needs_nothing_but_the_run(finished):
 
 
 def test_eval_takes_other_settings_than_the_runs(finished):
-    done = call(
+    done = forked(
         "eval.py",
         f"--workdir={finished}",
         "--names=captioning",
@@ -134,26 +131,26 @@ def test_eval_takes_other_settings_than_the_runs(finished):
 def test_results_on_other_data_stand_beside_the_runs(finished, tmp_path):
     path = write_pictures(tmp_path / "elsewhere")
     words = f"--workdir={finished}", "--names=zero_shot"
-    done = call("eval.py", *words, f"--config.data.path={path}")
+    done = forked("eval.py", *words, f"--config.data.path={path}")
     assert done.returncode == 0, done.stderr
     kept = json.loads((finished / "evaluations" / "val-elsewhere-40.json").read_text())
     assert kept["settings"] == {"data.path": str(path)}
     assert "val-elsewhere" in (finished / "report.html").read_text()
-    refused = call("eval.py", *words, "--save_as=val-elsewhere")
+    refused = forked("eval.py", *words, "--save_as=val-elsewhere")
     assert refused.returncode == 2
     assert f"something else (data.path: {path}, now the run's own)" in refused.stderr
 
 
 def test_eval_measures_a_model_like_the_run_that_it_is_of(finished, recipe, tmp_path):
-    call("eval.py", f"--workdir={finished}", "--names=zero_shot,captioning")
+    forked("eval.py", f"--workdir={finished}", "--names=zero_shot,captioning")
     model = tmp_path / "model"
-    done = call("-m", "vlx", "export", str(finished), f"--output={model}")
+    done = forked("-m", "vlx", "export", str(finished), f"--output={model}")
     assert done.returncode == 0, done.stderr
     flags = f"--config={recipe}", f"--workdir={tmp_path / 'out'}", "--names=zero_shot,captioning"
-    refused = call("eval.py", f"--model={model}", *flags, "--step=3")
+    refused = forked("eval.py", f"--model={model}", *flags, "--step=3")
     assert refused.returncode == 2
     assert "--step=3 is for runs" in refused.stderr
-    done = call("eval.py", f"--model={model}", *flags)
+    done = forked("eval.py", f"--model={model}", *flags)
     assert done.returncode == 0, done.stderr
     want = json.loads((finished / "evaluations" / "val-40.json").read_text())["results"]
     got = json.loads((tmp_path / "out" / "evaluations" / "val-0.json").read_text())["results"]
@@ -162,7 +159,7 @@ def test_eval_measures_a_model_like_the_run_that_it_is_of(finished, recipe, tmp_
 
 
 def test_a_run_goes_on_without_its_recipe(finished):
-    done = call("train.py", f"--workdir={finished}")
+    done = forked("train.py", f"--workdir={finished}")
     assert done.returncode == 0, done.stderr
     assert "has finished all of its 40 steps" in done.stdout
 
@@ -177,7 +174,7 @@ def test_a_run_goes_on_without_its_recipe(finished):
     ],
 )
 def test_eval_refuses_what_the_run_has_not(finished, flag, message):
-    done = call("eval.py", f"--workdir={finished}", flag)
+    done = forked("eval.py", f"--workdir={finished}", flag)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -189,6 +186,6 @@ def test_a_signal_before_there_is_anything_to_save_ends_a_command_too(number):
         "import os, signal; from vlx import cli; cli.define_common(); "
         f"cli.main(lambda argv: os.kill(os.getpid(), signal.{number}))"
     )
-    done = call("-c", script)
+    done = python("-c", script)
     assert done.returncode == 75
     assert done.stderr == "error: stopped by a signal.\n"

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from processes import python
+from processes import forked
 
 from vlx import cli, weights
 from vlx.config import build, to_dict
@@ -119,6 +119,6 @@ def test_a_run_without_checkpoint_is_named(tmp_path, pictures, first):
 
 def test_train_py_reads_it(tmp_path, pictures):
     recipe = write_recipe(tmp_path, settings(pictures, init_from="nowhere"))
-    done = python("train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}")
+    done = forked("train.py", f"--config={recipe}", f"--workdir={tmp_path / 'run'}")
     assert done.returncode == 2
     assert done.stderr == "error: config.init_from: nowhere: there is no such file or folder.\n"

@@ -1,6 +1,7 @@
 """Models by name: what a file of weights says it holds."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -49,6 +50,11 @@ def name_of(model: nn.Module) -> str:
 
 def parameter_shapes(model: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and types of all parameters by path; nothing is computed."""
+    return dict(_parameter_shapes(model))
+
+
+@lru_cache(maxsize=16)  # a command asks for one model's several times
+def _parameter_shapes(model: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
     inputs = [jnp.zeros((1, *model.config.image_size, 3))]
     if length := getattr(model.config, "text_length", 0):
         inputs.append(jnp.zeros((1, length), jnp.int32))

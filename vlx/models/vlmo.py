@@ -23,6 +23,7 @@ from vlx.layers.heads import Classifier, WordHead
 from vlx.layers.images import ImageTokens
 from vlx.layers.multiway import Multiway
 from vlx.layers.norm import Norm
+from vlx.layers.parts import Parts
 from vlx.models.vlmo_config import CONFIGS, IMAGE, PAD, SECOND_IMAGE, TEXT, VlmoConfig
 
 __all__ = ["CONFIGS", "Vlmo", "VlmoConfig"]
@@ -75,12 +76,14 @@ class Vlmo(nn.Module):
     def __call__(self, image: Array, text: Array) -> None:
         """Runs every part once, for `init`; what a model is asked for are the other methods."""
         c = self.config
-        pooled, tokens = self.encode_pair(image, text)
-        if "contrastive" in c.heads:
-            self.of_image(image), self.of_text(text)
-        else:
-            self._alone(self._embed_image(image), "image")
-            self._alone(self._embed_text(text), "text", _readable(text))
+        x, parts, how = self._embed_pair(image, text)
+        tokens = self.norm(self.encoder(x, parts, together=True, **how))
+        pooled = self._pool(tokens)
+        self.encoder.rise(x, parts, **how)  # by the upper experts that read no pairs
+        for name, prefix in (("contrastive", ""), ("pair_contrastive", "pair_")):
+            if name in c.heads:
+                getattr(self, f"{prefix}image_projection")(pooled)
+                getattr(self, f"{prefix}text_projection")(pooled)
         if "matching" in c.heads:
             self.match_head(pooled)
         if "words" in c.heads:
@@ -124,7 +127,7 @@ class Vlmo(nn.Module):
         kind: IMAGE or SECOND_IMAGE, for all images or for each [B].
         """
         tokens = self._pair(image, text, mask, kind)
-        return jnp.tanh(self.pooler(tokens[:, 0])), tokens
+        return self._pool(tokens), tokens
 
     def words(self, image: Array | None, text: Array, mask: Array | None = None) -> Array:
         """Logits of the word at every place: [B, T, V]; of texts alone without an image."""
@@ -195,13 +198,20 @@ class Vlmo(nn.Module):
         return Unimodal(unit(project(tokens[:, 0])), pair_vector, tokens)
 
     def _pair(self, image, text, mask=None, kind=IMAGE) -> Array:
+        x, parts, how = self._embed_pair(image, text, mask, kind)
+        return self.norm(self.encoder(x, parts, together=True, **how))
+
+    def _pool(self, tokens: Array) -> Array:
+        return jnp.tanh(self.pooler(tokens[:, 0]))
+
+    def _embed_pair(self, image, text, mask=None, kind=IMAGE) -> tuple[Array, Parts, dict]:
+        """Text and image in a sequence, the parts of it, and what its layers are given."""
         mask = text != PAD if mask is None else mask
         words, patches = self._embed_text(text), self._embed_image(image, kind)
         seen = jnp.pad(mask, ((0, 0), (0, patches.shape[1])), constant_values=True)
         parts = ("text", words.shape[1]), ("image", patches.shape[1])
         x = jnp.concatenate([words, patches], axis=1)
-        how = {"mask": seen[:, None, None], "index": self._index("pair", text.shape[1])}
-        return self.norm(self.encoder(x, parts, together=True, **how))
+        return x, parts, {"mask": seen[:, None, None], "index": self._index("pair", text.shape[1])}
 
     def _index(self, kind: str, length: int) -> np.ndarray | None:
         """Relative positions of images, of texts of this length, or of both."""

@@ -112,14 +112,16 @@ class Setup:
         )
 
     def _create(self, key: jax.Array) -> TrainState:
-        params, buffers = self.task.init(jax.random.fold_in(key, INIT))
+        return self._begin(*self.task.init(jax.random.fold_in(key, INIT)))
+
+    def _begin(self, params, buffers) -> TrainState:
         averaged = self.config.optimizer.ema > 0
         return create(params, buffers, self.optimizer, self.partition, averaged)
 
     @cached_property
     def abstract_state(self) -> TrainState:
         """The state's shapes, dtypes and shardings."""
-        shapes = jax.eval_shape(self._create, self.key)
+        shapes = jax.eval_shape(self._begin, *self.shapes)
         everywhere = jax.tree.map(lambda _: replicated(self.mesh), shapes)
         places = everywhere.replace(
             params=layout.shardings(shapes.params, self.mesh),
