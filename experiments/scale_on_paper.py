@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+QUICK = "--xla_backend_optimization_level=0"  # of machine code, which nobody runs
 
 
 def measure(recipe: str, preset: str, fsdp: int, compiled: bool) -> dict:
@@ -92,7 +93,7 @@ def main() -> None:
         table.add_column("temporary a device")
     for preset in options.presets.split(","):
         for devices in options.devices.split(","):
-            flags = f"--xla_force_host_platform_device_count={devices}"
+            flags = f"--xla_force_host_platform_device_count={devices} {QUICK}"
             given = [f"--config={options.config}", f"--one={preset}", f"--fsdp={options.fsdp}"]
             given += ["--compiled"] * options.compiled
             out = subprocess.run(

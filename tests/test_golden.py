@@ -28,7 +28,7 @@ def _case(path: Path):
     return pytest.param(path, id=f"{system}/{path.stem}", marks=group)
 
 
-@pytest.mark.parametrize("path", map(_case, FILES))
+@pytest.mark.parametrize("path", [_case(path) for path in FILES])
 def test_golden(path, record_property):
     case = load(path)
     key = case.meta["system"], case.meta["kind"]

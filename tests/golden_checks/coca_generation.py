@@ -54,6 +54,7 @@ def check_generate(case: Case) -> Ratios:
     image = nhwc(inputs["image"])
     tokens = jax.jit(lambda p, x: model.apply({"params": p}, x, method=lambda m, x: m.image(x)))
     error = np.max(np.abs(tokens(params, image)[1] - want["image_embs"]))
+    logits = jax.jit(lambda p, *x: model.apply({"params": p}, *x).logits)
     ratios = {"image_embs": float(error / 2e-5)}
     for name, call in case.config["calls"].items():
         ids = Ids(call["sot_token_id"], call["eos_token_id"], call["pad_token_id"])
@@ -73,13 +74,13 @@ def check_generate(case: Case) -> Ratios:
         ratios[name] = 0.0 if same else np.inf
         if f"{name}_probs" in want:
             drawn = want[f"{name}_probs"], want[f"{name}_active"]
-            ratios[f"{name}_probs"] = drawn_from(model, params, image, text, options, ids, *drawn)
+            given = logits(params, image, text)
+            ratios[f"{name}_probs"] = drawn_from(given, text, options, ids, *drawn)
     return ratios
 
 
-def drawn_from(model, params, image, text, options, ids, want, active) -> float:
+def drawn_from(logits, text, options, ids, want, active) -> float:
     """Error over tolerance of the probabilities [draws, B, V], where a draw was made."""
-    logits = jax.jit(lambda p, *x: model.apply({"params": p}, *x).logits)(params, image, text)
 
     @jax.jit
     def share(logits, text, length):
