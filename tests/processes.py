@@ -1,5 +1,6 @@
 """Commands in processes of their own; what they compile is shared by all tests."""
 
+import atexit
 import json
 import os
 import subprocess
@@ -59,8 +60,7 @@ def forked(*words: object, **changes: str) -> subprocess.CompletedProcess:
 
 @cache
 def _server() -> subprocess.Popen:
-    """Ends with this process, whose end closes its stdin."""
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [sys.executable, "-m", "tests.fork_server"],
         cwd=ROOT,
         env=environment(),
@@ -68,3 +68,5 @@ def _server() -> subprocess.Popen:
         stdout=subprocess.PIPE,
         text=True,
     )
+    atexit.register(server.communicate)  # closes its stdin, at which it ends
+    return server
