@@ -28,6 +28,7 @@ MEMORY = Path("/proc/self/statm")  # of Linux: pages, the second number those in
 room = 3 * 2**30  # bytes that a worker may take before it drops compiled programs
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """A worker takes a file, or a group that tests name; the longest come first."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
