@@ -47,7 +47,7 @@ demo-beit3: env  ## a small BEiT-3: teacher, tokenizer, pre-training, captions
 	$(BIN)/python eval.py --workdir=runs/beit3/captions
 
 test: env  ## all tests
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: env  ## what `make format` would change, and likely mistakes
 	$(BIN)/ruff check .

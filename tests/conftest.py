@@ -12,7 +12,6 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 
 import jax
-import pytest
 
 from vlx.parallel.start import give_threads_to_simulated_devices
 
@@ -28,15 +27,11 @@ MEMORY = Path("/proc/self/statm")  # of Linux: pages, the second number those in
 room = 3 * 2**30  # bytes that a worker may take before it drops compiled programs
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """A worker takes a file, or a group that tests name; the longest come first."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    long = {item for item in items if item.path in slow or item.get_closest_marker("xdist_group")}
-    items.sort(key=lambda item: item not in long)
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    """Files that take long come first, so that workers, which take a file, end alike."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    long |= {item.path for item in items if item.path.name == "test_golden.py"}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_runtest_teardown():

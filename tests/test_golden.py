@@ -21,14 +21,7 @@ def test_there_are_golden_files():
     assert FILES, f"no golden files below {FOLDERS}"
 
 
-def _case(path: Path):
-    """A worker takes the cases of a folder."""
-    system = path.parent.name
-    group = pytest.mark.xdist_group(system)
-    return pytest.param(path, id=f"{system}/{path.stem}", marks=group)
-
-
-@pytest.mark.parametrize("path", [_case(path) for path in FILES])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_golden(path, record_property):
     case = load(path)
     key = case.meta["system"], case.meta["kind"]
