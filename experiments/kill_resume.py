@@ -34,12 +34,14 @@ SETTINGS = {
     "evaluate.batch_size": 16,
     "evaluate.every": 30,
     "evaluate.examples": 24,
+    "evaluate.names": "('retrieval',)",
     "log.every": 1,
     "model.image_size": 32,
     "model.decoder.encoder.layers": 1,
     "model.text.encoder.layers": 1,
     "model.vision.encoder.layers": 2,
     "optimizer.ema": 0.9,
+    "tokenizer.captions": 2000,
 }
 KINDS = ("step", "save", "step", "save", "start")  # when to kill, in turn; "step": in no save
 PATIENCE = 600  # seconds for anything to happen

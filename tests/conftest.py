@@ -7,9 +7,9 @@ from pathlib import Path
 from processes import QUICK
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = " ".join(
-    (os.environ.get("XLA_FLAGS", ""), "--xla_force_host_platform_device_count=8", QUICK)
-)
+FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK}"
+if FLAGS not in os.environ.get("XLA_FLAGS", ""):  # as a worker has them from who started it
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
 
 import jax
 

@@ -19,9 +19,10 @@ def finished(tmp_path_factory):
     # A model that has hardly learned may write nothing by itself.
     evaluate = {"names": EVALUATORS, "batch_size": 8, "caption_prefix": "picture of"}
     setup = ready(folder / "tiny", config(write_pictures(folder / "pictures"), evaluate=evaluate))
-    assert run(setup) == 0
+    evaluators = build_evaluators(setup)
+    assert run(setup, evaluators) == 0
     params = setup.new_state().params
-    results = {name: measure(params, 9) for name, measure in build_evaluators(setup).items()}
+    results = {name: measure(params, 9) for name, measure in evaluators.items()}
     write(setup.workdir, 9, "val", results)
     return setup.workdir
 

@@ -5,7 +5,6 @@ N rows of a table, H heads.
 """
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
 
 from vlx.errors import UserError
 from vlx.layers.relative import CROSS, SPECIAL, Grid, image_rows, table_rows
@@ -29,6 +28,8 @@ def resize_relative_table(table: np.ndarray, old: Grid, new: Grid) -> np.ndarray
             f"{new[0]} x {new[1]}; take model.image_size of the trained model, or one with at "
             "least 3 x 3 patches."
         )
+    from scipy.interpolate import RectBivariateSpline  # half a second that few commands need
+
     lengths = [2 * side - 1 for side in old]
     wanted = [2 * side - 1 for side in new]
     sources = [spread_offsets(*pair) for pair in zip(lengths, wanted, strict=True)]
