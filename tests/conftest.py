@@ -4,12 +4,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from processes import QUICK
+from processes import flags
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-FLAGS = f"--xla_force_host_platform_device_count=8 {QUICK}"
-if FLAGS not in os.environ.get("XLA_FLAGS", ""):  # as a worker has them from who started it
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
+# Once: a worker has them from who started it, and what is compiled is found by its flags.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "").replace(flags(8), "") + flags(8)
 
 import jax
 

@@ -22,6 +22,11 @@ QUICK = " ".join(
 )
 
 
+def flags(devices: int) -> str:
+    """XLA's flags for so many simulated devices."""
+    return f"{QUICK} --xla_force_host_platform_device_count={devices}"
+
+
 def environment(devices: int = 1, **changes: str) -> dict[str, str]:
     """The environment of a process with so many devices."""
     import jax
@@ -29,7 +34,7 @@ def environment(devices: int = 1, **changes: str) -> dict[str, str]:
     return os.environ | {
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": flags(devices),
         **changes,
     }
 

@@ -19,7 +19,8 @@ PATIENCE = 600  # seconds; a loaded machine compiles slowly
 def recipe(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
     pictures = write_pictures(folder / "pictures")
-    values = settings(pictures, steps=40, checkpoint={"every": 10}, evaluate={"every": 0})
+    evaluate = {"every": 0, "names": ("retrieval",)}
+    values = settings(pictures, steps=40, checkpoint={"every": 10}, evaluate=evaluate)
     return write_recipe(folder, values)
 
 
