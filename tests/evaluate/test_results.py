@@ -63,6 +63,14 @@ def test_losses_are_no_shares(capsys):
     assert "1.043" in capsys.readouterr().out
 
 
+def test_a_column_without_an_entry_is_left_out(capsys):
+    show({"losses": Metrics({"words": 1.0429})}, "a run", Console(width=80))
+    told = capsys.readouterr().out
+    assert "value" in told
+    assert "chance" not in told
+    assert "interval" not in told
+
+
 def test_results_of_other_evaluators_stay(tmp_path):
     write(tmp_path, 30, "val", RESULTS)
     path = write(tmp_path, 30, "val", {"zero_shot": Metrics({"top1": 0.5}, {"top1": (0.4, 0.6)})})

@@ -92,6 +92,14 @@ def test_measures_have_intervals_and_chance(finished, page):
     assert "20.0%" in text  # what guessing one of five classes reaches
 
 
+def test_chance_has_no_column_where_no_measure_has_one(copied):
+    run, head = copied(), '<th scope="col" class="value">chance</th>'
+    file = run / "evaluations" / "val-9.json"
+    assert head in report(run)[0]
+    change(file, results={"captioning": json.loads(file.read_text())["results"]["captioning"]})
+    assert head not in report(run)[0]
+
+
 def test_nothing_outside_is_needed(page):
     html, parsed = page
     links = [v for k, v in parsed.attributes if k in ("src", "href", "srcset", "action", "data")]

@@ -14,6 +14,7 @@ from vlx.evaluate.names import Settings, check_name
 # What is no share, by the ends of names.
 FORMS = {"_median": ".0f", "_mean": ".1f", "weight_decay": "g", "cider_d": ".2f",
          "log_likelihood": ".2f", "perplexity": ".2f"}  # fmt: skip
+COLUMNS = ("evaluator", "metric", "value", "95 % interval", "chance")
 RERANKED = "_reranked"  # ends the names of what is measured after a second look
 Results = Mapping[str, Metrics]  # by evaluator
 
@@ -49,9 +50,11 @@ def write(
 
 
 def show(results: Results, title: str, console: Console | None = None) -> None:
-    """Prints every metric with its interval, and what guessing would reach of the main one."""
-    columns = ("evaluator", "metric", "value", "95 % interval", "chance")
-    table = Table(*columns, title=title, title_justify="left")
+    """Prints every metric with its interval, and what guessing would reach of the main one.
+
+    A column without an entry is left out.
+    """
+    rows = []
     for name, metrics in results.items():
         chance = metrics.get("chance")
         for metric, value in metrics.items():
@@ -61,7 +64,11 @@ def show(results: Results, title: str, console: Console | None = None) -> None:
                 ends = metrics.intervals.get(metric)
                 whole = f"{name}/{metric}"
                 shown = form_interval(whole, ends) if ends else ""
-                table.add_row(name, metric, form(whole, value), shown, guess)
+                rows.append((name, metric, form(whole, value), shown, guess))
+    filled = [n for n, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
+    table = Table(*(COLUMNS[n] for n in filled), title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(row[n] for n in filled))
     (console or Console(highlight=False)).print(table)
 
 

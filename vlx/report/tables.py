@@ -38,6 +38,11 @@ class MeasureTable:
     steps: list[str]  # by run
     rows: list[MeasureRow]
 
+    @property
+    def guessed(self) -> bool:
+        """Whether any metric has a value by chance."""
+        return any(row.chance for row in self.rows)
+
 
 @dataclass(frozen=True)
 class SettingRow:
