@@ -2,7 +2,11 @@
 
 import pytest
 
-from vlx.parallel.start import give_threads_to_simulated_devices, has_several_processes
+from vlx.parallel.start import (
+    give_threads_to_simulated_devices,
+    has_several_processes,
+    send_in_one_order,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,27 @@ def test_several_processes_are_noticed(environment, several):
 def test_simulated_devices_get_threads_to_wait_in(given, threads):
     give_threads_to_simulated_devices(given)
     assert given.get("NPROC") == threads
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ({"JAX_PLATFORMS": "cpu"}, "--xla_cpu_enable_concurrency_optimized_scheduler=false"),
+        (
+            {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_dump_to=/tmp"},
+            "--xla_dump_to=/tmp --xla_cpu_enable_concurrency_optimized_scheduler=false",
+        ),
+        (
+            {
+                "JAX_PLATFORMS": "cpu",
+                "XLA_FLAGS": "--xla_cpu_enable_concurrency_optimized_scheduler=true",
+            },
+            "--xla_cpu_enable_concurrency_optimized_scheduler=true",  # as the user wants it
+        ),
+        ({"JAX_PLATFORMS": "cuda"}, None),
+        ({}, None),
+    ],
+)
+def test_processes_of_cpu_devices_send_in_one_order(given, flags):
+    send_in_one_order(given)
+    assert given.get("XLA_FLAGS") == flags

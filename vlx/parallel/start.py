@@ -10,6 +10,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+IN_ORDER = "--xla_cpu_enable_concurrency_optimized_scheduler"
 SIMULATED = r"--xla_force_host_platform_device_count=(\d+)"
 
 
@@ -24,6 +25,7 @@ def start(deterministic: bool = False) -> None:
     give_threads_to_simulated_devices(os.environ)
     keep_compiled_programs()
     if has_several_processes(os.environ):
+        send_in_one_order(os.environ)
         jax.distributed.initialize(**_explicit(os.environ))
 
 
@@ -67,6 +69,17 @@ def give_threads_to_simulated_devices(environment: MutableMapping[str, str]) -> 
     found = re.search(SIMULATED, environment.get("XLA_FLAGS", ""))
     if found:
         environment.setdefault("NPROC", str(8 * int(found[1])))  # what XLA reads
+
+
+def send_in_one_order(environment: MutableMapping[str, str]) -> None:
+    """Lets several processes of CPU devices understand each other.
+
+    gloo tells messages apart by their order alone, which XLA's schedule for concurrency on CPUs
+    does not keep: a process may then read what another one meant for another place.
+    """
+    flags = environment.get("XLA_FLAGS", "")
+    if environment.get("JAX_PLATFORMS") == "cpu" and IN_ORDER not in flags:
+        environment["XLA_FLAGS"] = f"{flags} {IN_ORDER}=false".strip()
 
 
 def has_several_processes(environment: Mapping[str, str]) -> bool:
