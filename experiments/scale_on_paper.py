@@ -4,9 +4,9 @@ r"""What a recipe's step asks of each device, on meshes that nobody needs to hav
         --presets=base,large,giant --devices=64,256,1024 [--fsdp=64] [--compiled]
 
 Bytes of the state (parameters and moments) follow from abstract shapes and the layout table, FLOPs
-from the traced step. With --compiled the step is compiled for simulated devices, which takes
-minutes for large models: then the bytes that it holds beside its inputs are told too, as XLA plans
-them for CPUs. Nothing is computed.
+from the traced step. With --compiled the step is compiled for simulated devices, half a minute a
+row: then the bytes that it holds beside its inputs are told too, as XLA plans them for CPUs.
+Nothing is computed.
 """
 
 import argparse

@@ -9,7 +9,9 @@ from processes import flags
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"  # of programs, which nobody reads here
 # Once: a worker has them from who started it, and what is compiled is found by its flags.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "").replace(flags(8), "") + flags(8)
+os.environ["XLA_FLAGS"] = " ".join(
+    (os.environ.get("XLA_FLAGS", "").replace(flags(8), "").strip(), flags(8))
+).strip()
 
 import jax
 

@@ -34,7 +34,6 @@ def environment(devices: int = 1, **changes: str) -> dict[str, str]:
     return os.environ | {
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_TRACEBACK_IN_LOCATIONS_LIMIT": "0",  # nobody reads them in a program
         "XLA_FLAGS": flags(devices),
         **changes,
     }

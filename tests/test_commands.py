@@ -107,7 +107,8 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished)
 
 
 def test_eval_needs_nothing_but_the_run(finished):
-    done = forked("eval.py", f"--workdir={finished}", "--names=retrieval", "--step=30")
+    words = "eval.py", f"--workdir={finished}", "--names=retrieval", "--step=30"
+    done = python(*words, PYTHONWARNINGS="default")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "image_to_text_r1" in done.stdout
@@ -187,6 +188,6 @@ def test_a_signal_before_there_is_anything_to_save_ends_a_command_too(number):
         "import os, signal; from vlx import cli; cli.define_common(); "
         f"cli.main(lambda argv: os.kill(os.getpid(), signal.{number}))"
     )
-    done = python("-c", script)
+    done = python("-c", script, PYTHONWARNINGS="default")
     assert done.returncode == 75
     assert done.stderr == "error: stopped by a signal.\n"

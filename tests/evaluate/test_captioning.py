@@ -19,6 +19,7 @@ def measure(tmp_path_factory):
     """Measures fresh parameters, and reads what was written."""
     folder = tmp_path_factory.mktemp("captioning")
     pictures = write_pictures(folder / "pictures")
+    ready(folder / "run", config(pictures)).check_tokenizer()  # one vocabulary for all tests
 
     table = pq.read_table(pictures / "val.parquet")
     pq.write_table(table.take(list(range(PICTURES))[::-1]), pictures / "backwards.parquet")

@@ -54,6 +54,28 @@ def test_layers_start_apart(scan):
     assert np.abs(kernel[0] - kernel[1]).max() > 1e-2
 
 
+@pytest.mark.parametrize("scan", [True, False])
+def test_a_layer_is_traced_once(scan):
+    """Tracing takes most of the time before a first step."""
+    traced = []
+
+    class Layer(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            traced.append(x.shape)
+            return nn.Dense(10)(x)
+
+    class Stack(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return stack.run(Layer(name="layers"), 3, Compute(scan=scan), x)
+
+    params = {"params": parameters(Stack(), X)}
+    traced.clear()
+    jax.eval_shape(Stack().apply, params, X)
+    assert traced == [X.shape]
+
+
 def test_a_stack_is_its_layers_one_after_another(want):
     params, (_, y), _ = want
     one, x = Transformer(replace(CONFIG, layers=1), Compute(), causal=True), X

@@ -66,7 +66,7 @@ def run(
         in_axes=(0, *[nn.broadcast] * len(shared)),
         length=length,
         unroll=1 if compute.scan else length,
-        check_constancy_invariants=False,  # nothing is broadcast: spares a second trace
+        check_constancy_invariants=False,  # layers share no variable: spares a second trace
     )
     last, every = loop(layer, x, each, *shared)
     return every if collect else last
