@@ -26,6 +26,7 @@ from vlx.evaluate.probes import ANY_LABEL, labelled_splits
 from vlx.evaluate.ranks import places
 from vlx.evaluate.zero_shot import check_labels, shares
 from vlx.layers import initializers as init
+from vlx.layers.module import Dense, Module
 from vlx.layers.pixels import normalise
 from vlx.layers.pooling import AttentionalPooler
 from vlx.models.capabilities import can, why_not
@@ -40,7 +41,7 @@ HEAD = 64  # numbers of an attention head, at least
 WEIGHT_DECAY, CLIP = 0.01, 1.0  # as CoCa's, whose Adafactor is AdamW here
 
 
-class AttentionalProbe(nn.Module):
+class AttentionalProbe(Module):
     """One query reads all patches, a linear layer what it has read: [B, P, D] -> [B, C]."""
 
     classes: int
@@ -51,7 +52,7 @@ class AttentionalProbe(nn.Module):
         most = max(1, width // HEAD)
         heads = next(n for n in range(most, 0, -1) if width % n == 0)
         pooled = AttentionalPooler(width, heads, queries=1, name="pooler")(x)[:, 0]
-        return nn.Dense(self.classes, kernel_init=init.normal(0.02), name="logits")(pooled)
+        return Dense(self.classes, kernel_init=init.normal(0.02), name="logits")(pooled)
 
 
 def attentional_probe(context: Context, params: Any) -> Metrics:

@@ -14,6 +14,7 @@ import numpy as np
 
 from vlx.layers import initializers as init
 from vlx.layers.cache import CACHE, Slots
+from vlx.layers.module import DenseGeneral, Module
 from vlx.layers.norm import Norm
 from vlx.layers.parts import Parts, through
 
@@ -43,9 +44,12 @@ def attention(
     """
     if drop is not None:
         return _with_dropout(query, key, value, mask, bias, causal, scale, drop)
-    return jax.nn.dot_product_attention(
-        query, key, value, bias=bias, mask=mask, is_causal=causal, scale=scale
-    )
+    return _product(query, key, value, bias=bias, mask=mask, is_causal=causal, scale=scale)
+
+
+_product = jax.jit(  # traced once for each shape
+    jax.nn.dot_product_attention, static_argnames=("is_causal", "scale"), inline=True
+)
 
 
 def _with_dropout(query, key, value, mask, bias, causal, scale, drop) -> Array:
@@ -83,7 +87,7 @@ class AttentionOptions:
             raise ValueError("cosine attention has its own normalisation: qk_norm must be false.")
 
 
-class Attention(nn.Module):
+class Attention(Module):
     """Multi-head attention from `x` to itself, or to `context` if one is given."""
 
     width: int
@@ -119,7 +123,7 @@ class Attention(nn.Module):
 
         def project(name: str, x: Array) -> Array:
             make = partial(
-                nn.DenseGeneral,
+                DenseGeneral,
                 (self.heads, size),
                 use_bias=name[0] in o.biases,
                 kernel_init=self.kernel_init,
@@ -154,7 +158,7 @@ class Attention(nn.Module):
             flat = y.reshape(*y.shape[:-2], self.width)
             y = through(norm, "inner_norm", flat, parts).reshape(y.shape)
         out = partial(
-            nn.DenseGeneral,
+            DenseGeneral,
             self.width,
             axis=(-2, -1),
             kernel_init=self.out_init,

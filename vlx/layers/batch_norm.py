@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vlx.errors import UserError
+from vlx.layers.module import Module
 
 Array = jax.Array
 
@@ -15,7 +16,7 @@ STATISTICS = "statistics"  # the collection of sums over groups, in training
 RUNNING = ("mean", "variance")  # names of parameters that `follow` moves
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(Module):
     """(x - mean) / sqrt(variance + epsilon) * scale + bias by channel: [B, ..., C], same shape.
 
     In training mean and variance are those of each `group` of consecutive examples, whatever the

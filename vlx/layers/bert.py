@@ -17,6 +17,7 @@ from vlx.layers.attention import Attention
 from vlx.layers.dropout import Dropout
 from vlx.layers.embeddings import Tokens
 from vlx.layers.mlp import Mlp
+from vlx.layers.module import Dense, Module
 from vlx.layers.norm import Norm
 from vlx.layers.stack import Compute
 
@@ -43,7 +44,7 @@ class BertConfig:
             raise ValueError(f"width={self.width} does not divide into heads={self.heads}.")
 
 
-class BertLayer(nn.Module):
+class BertLayer(Module):
     """norm(x + attention(x)), then norm(x + mlp(x))."""
 
     config: BertConfig
@@ -75,7 +76,7 @@ class BertLayer(nn.Module):
         return Norm(c.epsilon, self.dtype, name="mlp_norm")(x + Dropout(c.dropout)(y))
 
 
-class Bert(nn.Module):
+class Bert(Module):
     """Hidden states of the last layer: int32 [B, T] -> [B, T, D]. Padding is not read."""
 
     config: BertConfig
@@ -120,7 +121,7 @@ class BertTextConfig:
         return self.encoder.pad
 
 
-class BertText(nn.Module):
+class BertText(Module):
     """Token ids to one vector and a sequence: int32 [B, T] -> [B, E], [B, T, D].
 
     The tower is bidirectional: a captioner behind it sees the tokens that it must predict, as in
@@ -135,7 +136,7 @@ class BertText(nn.Module):
     def __call__(self, text: Array) -> tuple[Array, Array]:
         c = self.config
         dense = partial(
-            nn.Dense, use_bias=False, kernel_init=init.fan_in_uniform(), dtype=self.compute.dtype
+            Dense, use_bias=False, kernel_init=init.fan_in_uniform(), dtype=self.compute.dtype
         )
         tokens = Bert(c.encoder, self.compute, name="encoder")(text)
         vector = _pool(tokens, text != c.pad, c.pooling)

@@ -7,10 +7,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vlx.layers.module import Module
+
 Array = jax.Array
 
 
-class Dropout(nn.Module):
+class Dropout(Module):
     """Each number with probability `rate`."""
 
     rate: float
@@ -20,7 +22,7 @@ class Dropout(nn.Module):
         return nn.Dropout(self.rate, deterministic=not self.has_rng("dropout"))(x)
 
 
-class DropPath(nn.Module):
+class DropPath(Module):
     """A residual branch of each example with probability `rate` (arXiv 1603.09382)."""
 
     @nn.compact

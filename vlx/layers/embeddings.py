@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vlx.layers import initializers as init
+from vlx.layers.module import DenseGeneral, Module
 from vlx.parallel.collectives import whole_rows
 
 Array = jax.Array
@@ -26,7 +27,7 @@ class SquarePatches:
         return self.image_size[0] // self.patch, self.image_size[1] // self.patch
 
 
-class Patches(nn.Module):
+class Patches(Module):
     """Pixels to patch vectors, in rows from the top left: [B, height, width, 3] -> [B, P, D].
 
     The convolution whose stride is its size, written as the matrix product that it is.
@@ -46,7 +47,7 @@ class Patches(nn.Module):
         x = image[:, : rows * p, : columns * p]  # what fills no patch is left out, as a stride does
         x = x.reshape(batch, rows, p, columns, p, channels).swapaxes(2, 3)
         x = x.reshape(batch, rows * columns, p, p, channels)
-        return nn.DenseGeneral(
+        return DenseGeneral(
             self.width,
             axis=(-3, -2, -1),
             use_bias=self.bias,
@@ -57,7 +58,7 @@ class Patches(nn.Module):
         )(x)
 
 
-class Tokens(nn.Module):
+class Tokens(Module):
     """Rows of a learned table by id: int32 [B, T] -> [B, T, D]."""
 
     vocabulary: int

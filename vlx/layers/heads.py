@@ -10,12 +10,13 @@ import jax
 
 from vlx.layers import initializers as init
 from vlx.layers.mlp import gelu
+from vlx.layers.module import Dense, Module
 from vlx.layers.norm import Norm
 
 Array = jax.Array
 
 
-class WordHead(nn.Module):
+class WordHead(Module):
     """BERT's prediction of masked words, with a table of its own: [B, L, D] -> [B, L, V]."""
 
     vocabulary: int
@@ -26,12 +27,12 @@ class WordHead(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = init.normal(self.deviation)
-        x = nn.Dense(self.width, kernel_init=kernel, dtype=self.dtype, name="hidden")(x)
+        x = Dense(self.width, kernel_init=kernel, dtype=self.dtype, name="hidden")(x)
         x = Norm(1e-12, self.dtype, name="norm")(gelu(x))
-        return nn.Dense(self.vocabulary, kernel_init=kernel, dtype=self.dtype, name="logits")(x)
+        return Dense(self.vocabulary, kernel_init=kernel, dtype=self.dtype, name="logits")(x)
 
 
-class Classifier(nn.Module):
+class Classifier(Module):
     """A hidden layer, its norm, GELU, and the classes: [B, D] -> [B, C]."""
 
     classes: int
@@ -41,12 +42,12 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        dense = partial(nn.Dense, kernel_init=self.kernel_init, dtype=self.dtype)
+        dense = partial(Dense, kernel_init=self.kernel_init, dtype=self.dtype)
         x = gelu(Norm(1e-5, self.dtype, name="norm")(dense(self.hidden, name="hidden")(x)))
         return dense(self.classes, name="logits")(x)
 
 
-class Logits(nn.Module):
+class Logits(Module):
     """One linear layer with a row for each word: [B, L, D] -> [B, L, V]."""
 
     vocabulary: int
@@ -55,6 +56,6 @@ class Logits(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        return nn.Dense(
+        return Dense(
             self.vocabulary, kernel_init=self.kernel_init, dtype=self.dtype, name="logits"
         )(x)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from vlx.layers import initializers as init
 from vlx.layers.embeddings import Patches
+from vlx.layers.module import Module
 
 Array = jax.Array
 
@@ -34,7 +35,7 @@ class ImageTokensConfig:
         return (self.image_size[0] // self.patch) * (self.image_size[1] // self.patch)
 
 
-class ImageTokens(nn.Module):
+class ImageTokens(Module):
     """[B, height, width, channels] -> [B, 1 + P, D], the class token first."""
 
     config: ImageTokensConfig

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from vlx.layers import initializers as init
+from vlx.layers.module import Dense, Module
 from vlx.layers.norm import Norm
 
 Array = jax.Array
@@ -28,7 +29,7 @@ def gelu(x: Array) -> Array:
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"gelu": gelu, "quick_gelu": quick_gelu}
 
 
-class Mlp(nn.Module):
+class Mlp(Module):
     """Two linear layers with an activation between them: [B, L, D] -> [B, L, D]."""
 
     hidden: int
@@ -43,7 +44,7 @@ class Mlp(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         width = x.shape[-1]
-        y = nn.Dense(
+        y = Dense(
             self.hidden,
             kernel_init=self.up_init,
             bias_init=self.bias_init(width),
@@ -53,7 +54,7 @@ class Mlp(nn.Module):
         y = ACTIVATIONS[self.activation](jax.ad_checkpoint.checkpoint_name(y, "mlp_hidden"))
         if self.norm:
             y = Norm(self.epsilon, self.dtype, name="norm")(y)
-        return nn.Dense(
+        return Dense(
             width,
             kernel_init=self.down_init,
             bias_init=self.bias_init(self.hidden),

@@ -20,6 +20,7 @@ from vlx.layers.attention import Attention, AttentionOptions
 from vlx.layers.cache import Slots
 from vlx.layers.dropout import DropPath, depth_rates
 from vlx.layers.mlp import Mlp
+from vlx.layers.module import Module
 from vlx.layers.norm import Norm
 from vlx.layers.parts import Parts, join, split, through
 from vlx.layers.relative import RelativeBias
@@ -65,7 +66,7 @@ class MultiwayConfig:
         return init.cut_normal(self.deviation) if self.truncated else init.normal(self.deviation)
 
 
-class Expert(nn.Module):
+class Expert(Module):
     """The feed-forward branch for one kind of token, with the norm before it."""
 
     config: MultiwayConfig
@@ -86,7 +87,7 @@ class Expert(nn.Module):
         )(Norm(c.epsilon, self.dtype, name="norm")(x))
 
 
-class MultiwayLayer(nn.Module):
+class MultiwayLayer(Module):
     """x + attention(norm(x)), then each part of x + its expert(part)."""
 
     config: MultiwayConfig
@@ -150,7 +151,7 @@ class MultiwayLayer(nn.Module):
         return join([branch(name, part) for name, part in split(x, parts)])
 
 
-class MultiwayLayers(nn.Module):
+class MultiwayLayers(Module):
     """Layers number `first` to `last` of a config's."""
 
     config: MultiwayConfig
@@ -181,7 +182,7 @@ class MultiwayLayers(nn.Module):
         return stack.run(layer, length, self.compute, x, *given, **how)
 
 
-class Multiway(nn.Module):
+class Multiway(Module):
     """The layers of a config in two stacks: `lower`, and `upper` with the expert for pairs."""
 
     config: MultiwayConfig

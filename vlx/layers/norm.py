@@ -6,10 +6,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vlx.layers.module import Module
+
 Array = jax.Array
 
 
-class Norm(nn.Module):
+class Norm(Module):
     """LayerNorm over the last axis: statistics in float32, result in `dtype`."""
 
     epsilon: float = 1e-5
@@ -22,13 +24,18 @@ class Norm(nn.Module):
         return layer_norm(x, scale, bias, self.epsilon).astype(self.dtype)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(jax.jit, static_argnames="epsilon", inline=True)  # traced once for each shape
 def layer_norm(x: Array, scale: Array, bias: Array, epsilon: float) -> Array:
     """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis, in the dtype of x.
 
     Automatic differentiation would keep the normalised activations in float32, twice the memory of
     a bfloat16 input; this form recomputes them from x and two numbers per row.
     """
+    return _layer_norm(x, scale, bias, epsilon)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _layer_norm(x, scale, bias, epsilon):
     return _forward(x, scale, bias, epsilon)[0]
 
 
@@ -51,4 +58,4 @@ def _backward(epsilon, kept, gradient):
     return (rate * to_x).astype(x.dtype), to_scale, to_bias
 
 
-layer_norm.defvjp(_forward, _backward)
+_layer_norm.defvjp(_forward, _backward)

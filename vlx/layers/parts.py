@@ -12,6 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vlx.layers.module import Module
+
 Array = jax.Array
 Parts = tuple[tuple[str, int], ...]  # (kind, tokens) in the order of the sequence
 
@@ -32,7 +34,7 @@ def join(slices: list[Array]) -> Array:
     return jnp.concatenate(slices, axis=1) if len(slices) > 1 else slices[0]
 
 
-class Apart(nn.Module):
+class Apart(Module):
     """A module that is made once for each kind of token, under the kind's name."""
 
     make: Callable[..., nn.Module]

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 
 from vlx.layers import initializers as init
 from vlx.layers.attention import Attention
+from vlx.layers.module import Module
 from vlx.layers.norm import Norm
 
 Array = jax.Array
 
 
-class AttentionalPooler(nn.Module):
+class AttentionalPooler(Module):
     """One cross-attention from `queries` learned vectors, without residual or MLP (CoCa, 3.2)."""
 
     width: int

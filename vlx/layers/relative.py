@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vlx.layers import initializers as init
+from vlx.layers.module import Module
 
 Array = jax.Array
 Grid = tuple[int, int]
@@ -66,7 +67,7 @@ def _with_first(index: np.ndarray, end: int) -> np.ndarray:
     return index.astype(np.int32)
 
 
-class RelativeBias(nn.Module):
+class RelativeBias(Module):
     """What attention adds to its logits: int32 [L, L] -> [heads, L, L], float32."""
 
     rows: int  # N

@@ -6,7 +6,6 @@ Letters: B batch, T text length, L = T (+ 1 with a class token), D width, E embe
 from dataclasses import dataclass
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -14,6 +13,7 @@ from vlx.errors import UserError
 from vlx.layers import initializers as init
 from vlx.layers.cache import CACHE, Slots
 from vlx.layers.embeddings import Tokens
+from vlx.layers.module import Dense, Module
 from vlx.layers.norm import Norm
 from vlx.layers.stack import Compute
 from vlx.layers.transformer import Transformer, TransformerConfig
@@ -54,7 +54,7 @@ class TextConfig:
         return self.pooling == "class"
 
 
-class TextTransformer(nn.Module):
+class TextTransformer(Module):
     """Token ids to one vector and a sequence: int32 [B, T] -> [B, E], [B, T, D].
 
     A class token is appended after the last position, so that a causal mask lets it see all.
@@ -75,7 +75,7 @@ class TextTransformer(nn.Module):
         self.encoder = Transformer(c.encoder, self.compute, causal=c.causal)
         self.norm = Norm(c.encoder.epsilon, dtype)
         if c.projection:
-            self.projection = nn.Dense(
+            self.projection = Dense(
                 self.embedding,
                 use_bias=c.projection_bias,
                 kernel_init=init.normal(width**-0.5),

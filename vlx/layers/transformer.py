@@ -14,6 +14,7 @@ from vlx.layers import stack
 from vlx.layers.attention import Attention, AttentionOptions
 from vlx.layers.cache import Slots
 from vlx.layers.mlp import Mlp
+from vlx.layers.module import Module
 from vlx.layers.norm import Norm
 from vlx.layers.stack import Compute
 
@@ -56,7 +57,7 @@ class TransformerConfig:
         }
 
 
-class LayerScale(nn.Module):
+class LayerScale(Module):
     """A learned factor for each channel of a residual branch."""
 
     initial: float
@@ -100,7 +101,7 @@ def mlp_branch(c: TransformerConfig, dtype: str, x: Array) -> Array:
     return LayerScale(c.layer_scale, name="mlp_scale")(y) if c.layer_scale else y
 
 
-class SelfLayer(nn.Module):
+class SelfLayer(Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
     config: TransformerConfig
@@ -117,7 +118,7 @@ class SelfLayer(nn.Module):
         return x + mlp_branch(c, self.dtype, x)
 
 
-class CrossLayer(nn.Module):
+class CrossLayer(Module):
     """x + attention(norm(x), norm(context)), then x + mlp(norm(x))."""
 
     config: TransformerConfig
@@ -133,7 +134,7 @@ class CrossLayer(nn.Module):
         return x + mlp_branch(c, self.dtype, x)
 
 
-class Transformer(nn.Module):
+class Transformer(Module):
     """A stack of self-attention layers; a final norm is the caller's."""
 
     config: TransformerConfig

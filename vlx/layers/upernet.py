@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from vlx.layers import initializers as init
 from vlx.layers.batch_norm import BatchNorm
+from vlx.layers.module import Conv, Module
 from vlx.layers.resample import adaptive_mean, bilinear
 
 Array = jax.Array
@@ -31,7 +32,7 @@ class HeadConfig:
     epsilon: float = 1e-5
 
 
-class Double(nn.Module):
+class Double(Module):
     """Every place becomes 2 x 2 by a product: [B, h, w, D] -> [B, 2 h, 2 w, D].
 
     The transposed convolution whose stride is its size, written as what it is.
@@ -51,7 +52,7 @@ class Double(nn.Module):
         return y.reshape(batch, 2 * h, 2 * w, width) + bias
 
 
-class Pyramid(nn.Module):
+class Pyramid(Module):
     """Four maps of features at steps of 4, 8, 16 and 32 pixels, from four at one step.
 
     Patches of 16 pixels are made finer twice, those of 8 once.
@@ -82,7 +83,7 @@ def _pooled(x: Array, size: int) -> Array:
     return nn.max_pool(x, (size, size), (size, size))
 
 
-class ConvBlock(nn.Module):
+class ConvBlock(Module):
     """Convolution, batch norm, ReLU: [B, h, w, any] -> [B, h, w, C]."""
 
     channels: int
@@ -94,12 +95,12 @@ class ConvBlock(nn.Module):
     def __call__(self, x: Array, group: int | None = None) -> Array:
         shape = self.size, self.size
         start = init.normal((2 / (self.channels * self.size**2)) ** 0.5)  # He's, by outputs
-        conv = nn.Conv(self.channels, shape, use_bias=False, kernel_init=start, dtype=self.dtype)
+        conv = Conv(self.channels, shape, use_bias=False, kernel_init=start, dtype=self.dtype)
         x = conv.copy(name="convolution")(x)
         return nn.relu(BatchNorm(self.epsilon, self.dtype, name="norm")(x, group))
 
 
-class Classify(nn.Module):
+class Classify(Module):
     """Logits of every place after dropout of channels: [B, h, w, C] -> [B, h, w, K]."""
 
     config: HeadConfig
@@ -110,12 +111,12 @@ class Classify(nn.Module):
         off = not self.has_rng("dropout")
         x = nn.Dropout(self.config.dropout, broadcast_dims=(1, 2), deterministic=off)(x)
         start = init.normal(0.01)
-        return nn.Conv(
+        return Conv(
             self.config.classes, (1, 1), kernel_init=start, dtype=self.dtype, name="classifier"
         )(x)
 
 
-class UperHead(nn.Module):
+class UperHead(Module):
     """Logits at the finest level, from maps of all levels: [B, h, w, K]."""
 
     config: HeadConfig
@@ -154,7 +155,7 @@ class UperHead(nn.Module):
         return self.top(jnp.concatenate([x, *seen], axis=-1), group)
 
 
-class PlainHead(nn.Module):
+class PlainHead(Module):
     """Logits of one level by one convolution: [B, h, w, K]."""
 
     config: HeadConfig

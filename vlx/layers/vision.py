@@ -6,12 +6,12 @@ Letters: B batch, P patches, L = P + class token, D width, E embedding, Q querie
 from dataclasses import dataclass
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from vlx.layers import initializers as init
 from vlx.layers.embeddings import Patches, SquarePatches, keep_patches, sine_positions
+from vlx.layers.module import Dense, Module
 from vlx.layers.norm import Norm
 from vlx.layers.pooling import AttentionalPooler
 from vlx.layers.stack import Compute
@@ -64,7 +64,7 @@ class VisionConfig(SquarePatches):
         return self.pooling in ("shared_queries", "parallel", "cascade")
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(Module):
     """Pixels to one vector and a sequence: [B, height, width, 3] -> [B, E], [B, any, D or E].
 
     The vector is not of unit length; `compute.dtype` is that of both.
@@ -95,7 +95,7 @@ class VisionTransformer(nn.Module):
                 if c.pooler.norm_after:
                     self.contrastive_norm = Norm(c.encoder.epsilon, dtype)
         if c.projection:
-            self.projection = nn.Dense(
+            self.projection = Dense(
                 self.embedding, use_bias=False, kernel_init=deviation, dtype=dtype
             )
 

@@ -9,7 +9,6 @@ Letters: B batch, P patches, D width, V codes, C classes.
 
 from dataclasses import dataclass, replace
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -18,6 +17,7 @@ from vlx.layers import initializers as init
 from vlx.layers import relative
 from vlx.layers.embeddings import SquarePatches
 from vlx.layers.images import ImageTokens, ImageTokensConfig
+from vlx.layers.module import Dense, Module
 from vlx.layers.multiway import Multiway, MultiwayConfig, MultiwayLayers
 from vlx.layers.norm import Norm
 from vlx.layers.parts import Parts
@@ -93,7 +93,7 @@ class BeitConfig(SquarePatches):
         )
 
 
-class CutEncoder(nn.Module):
+class CutEncoder(Module):
     """An encoder's layers in two stacks, `lower` and `upper`; arguments as of MultiwayLayers."""
 
     config: MultiwayConfig
@@ -112,7 +112,7 @@ class CutEncoder(nn.Module):
         return self.upper(early, parts, **how) if self.cut < self.layers else early, early
 
 
-class Beit(nn.Module):
+class Beit(Module):
     """Capabilities: features, patch_features, patch_tokens, layer_features, classify, code_logits,
     all_code_logits.
     """
@@ -130,13 +130,13 @@ class Beit(nn.Module):
             self.encoder = Multiway(c.encoder, c.compute)
         if c.codes:
             self.norm = Norm(c.encoder.epsilon, dtype)
-            self.code_head = nn.Dense(c.codes, kernel_init=c.encoder.kernel_init, dtype=dtype)
+            self.code_head = Dense(c.codes, kernel_init=c.encoder.kernel_init, dtype=dtype)
         else:
             norm = "class_norm" if c.mean_pooling else "norm"
             setattr(self, norm, Norm(c.encoder.epsilon, dtype))
         if c.classes:
             small = init.normal(0.001 * 0.02)  # the official code shrinks the head it has drawn
-            self.class_head = nn.Dense(c.classes, kernel_init=small, dtype=dtype)
+            self.class_head = Dense(c.classes, kernel_init=small, dtype=dtype)
 
     def _setup_aggregation(self, a: Aggregation):
         c, e, last = self.config, self.config.encoder, a.after + a.layers
@@ -146,7 +146,7 @@ class Beit(nn.Module):
         if a.own_head:
             dtype = c.compute.dtype
             self.aggregation_norm = Norm(e.epsilon, dtype)
-            self.aggregation_head = nn.Dense(c.codes, kernel_init=e.kernel_init, dtype=dtype)
+            self.aggregation_head = Dense(c.codes, kernel_init=e.kernel_init, dtype=dtype)
 
     def __call__(self, image: Array) -> Array:
         """Logits of codes [B, P, V] or of classes [B, C], or patches [B, P, D] without a head.

@@ -21,6 +21,7 @@ from vlx.layers.attention import unit
 from vlx.layers.embeddings import Tokens
 from vlx.layers.heads import Classifier, Logits
 from vlx.layers.images import ImageTokens
+from vlx.layers.module import Dense, Module
 from vlx.layers.multiway import Multiway
 from vlx.layers.norm import Norm
 from vlx.layers.parts import Apart, Parts
@@ -54,19 +55,19 @@ class Beit3(Captioner):
         kernel = {"kernel_init": e.kernel_init, "dtype": dtype}
         small = init.cut_normal(0.001 * e.deviation)  # the official code shrinks what it has drawn
         if "contrastive" in c.heads:
-            self.image_projection = nn.Dense(width, use_bias=False, **kernel)
-            self.text_projection = nn.Dense(width, use_bias=False, **kernel)
+            self.image_projection = Dense(width, use_bias=False, **kernel)
+            self.text_projection = Dense(width, use_bias=False, **kernel)
             self.logit_scale = self.param("logit_scale", init.constant(c.logit_scale), ())
         if {"words", "captions"} & set(c.heads):
             self.word_head = Logits(c.vocabulary, **kernel)
         if "codes" in c.heads:
-            self.code_head = nn.Dense(c.codes, **kernel)
+            self.code_head = Dense(c.codes, **kernel)
         if "classes" in c.heads:
             self.class_norm = norm()
-            self.class_head = nn.Dense(c.classes, kernel_init=small, dtype=dtype)
+            self.class_head = Dense(c.classes, kernel_init=small, dtype=dtype)
         if "answers" in c.heads:
             self.pooler_norm = norm()
-            self.pooler = nn.Dense(width, **kernel)
+            self.pooler = Dense(width, **kernel)
             self.answer_head = Classifier(c.answers, 2 * width, **kernel)
         if "truth" in c.heads:
             self.truth_norm = norm()
@@ -214,7 +215,7 @@ class Beit3(Captioner):
         return self.norm(x, parts) if c.encoder.apart else self.norm(x)
 
 
-class TextTokens(nn.Module):
+class TextTokens(Module):
     """Words with learned positions: int32 [B, T] -> [B, T, D]."""
 
     config: Beit3Config

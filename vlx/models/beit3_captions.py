@@ -6,19 +6,19 @@ nothing sees a mask.
 Letters: B batch, T text length, n words of a call, I image tokens, L tokens, V vocabulary.
 """
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vlx.errors import UserError
 from vlx.layers.cache import CACHE, Slots
+from vlx.layers.module import Module
 from vlx.layers.parts import Parts
 
 Array = jax.Array
 
 
-class Captioner(nn.Module):
+class Captioner(Module):
     """Capabilities of a model with the head `captions`: init_cache, decode_step, rank.
 
     What is read, and how, is the model's own: its `config`, `image`, `text`, `encoder`,

@@ -15,6 +15,7 @@ import numpy as np
 from vlx.layers import initializers as init
 from vlx.layers.attention import unit
 from vlx.layers.bert import BertText, BertTextConfig
+from vlx.layers.module import Module
 from vlx.layers.stack import Compute
 from vlx.layers.text import TextConfig, TextTransformer
 from vlx.layers.transformer import TransformerConfig
@@ -62,7 +63,7 @@ def text_tower(config: TextTower, embedding: int, compute: Compute) -> nn.Module
     return tower(config, embedding, compute)
 
 
-class Clip(nn.Module):
+class Clip(Module):
     """Capabilities: encode_image, encode_text, features, patch_features, patch_tokens."""
 
     config: ClipConfig

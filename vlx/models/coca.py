@@ -20,6 +20,7 @@ from vlx.layers import stack
 from vlx.layers.attention import READ, unit
 from vlx.layers.bert import BertTextConfig
 from vlx.layers.cache import CACHE, Slots
+from vlx.layers.module import Dense, Module
 from vlx.layers.norm import Norm
 from vlx.layers.stack import Compute
 from vlx.layers.text import TextConfig
@@ -77,7 +78,7 @@ class CocaOutput:
     scale: Scale
 
 
-class SeparateLayer(nn.Module):
+class SeparateLayer(Module):
     """A causal self-attention layer, then a cross-attention layer, each with its own MLP."""
 
     config: TransformerConfig
@@ -89,7 +90,7 @@ class SeparateLayer(nn.Module):
         return CrossLayer(self.config, self.dtype, name="cross")(x, image, slots)
 
 
-class SingleLayer(nn.Module):
+class SingleLayer(Module):
     """Causal self-attention, cross-attention and one MLP (16 D^2 weights, paper table 1)."""
 
     config: TransformerConfig
@@ -105,7 +106,7 @@ class SingleLayer(nn.Module):
         return x + mlp_branch(c, self.dtype, x)
 
 
-class Decoder(nn.Module):
+class Decoder(Module):
     """Text features and image tokens to features: [B, T, D], [B, S, D] -> [B, T, D]."""
 
     config: DecoderConfig
@@ -136,7 +137,7 @@ class Coca(Clip):
         self.decoder = Decoder(c.decoder, c.compute)
         if not c.decoder.tie_embeddings:
             # open_clip leaves this matrix uninitialised; its intended rule is used here.
-            self.head = nn.Dense(
+            self.head = Dense(
                 c.decoder.vocabulary,
                 use_bias=False,
                 kernel_init=init.normal(c.decoder.encoder.width**-0.5),

@@ -12,6 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vlx.layers.module import Conv, Module
+
 Array = jax.Array
 
 GROUPS = 4  # of blocks; the width doubles and the image halves from each to the next
@@ -41,7 +43,7 @@ class DvaeConfig:
         return self.image_size[0] // STRIDE, self.image_size[1] // STRIDE
 
 
-class Block(nn.Module):
+class Block(Module):
     """x + scale * four convolutions of x, the first three of a quarter of the width."""
 
     width: int
@@ -53,13 +55,13 @@ class Block(nn.Module):
         y = x
         for number, size in enumerate(self.kernels, start=1):
             width = self.width if number == 4 else self.width // 4
-            y = nn.Conv(width, (size, size), name=f"conv_{number}")(nn.relu(y))
+            y = Conv(width, (size, size), name=f"conv_{number}")(nn.relu(y))
         if x.shape[-1] != self.width:
-            x = nn.Conv(self.width, (1, 1), name="identity")(x)
+            x = Conv(self.width, (1, 1), name="identity")(x)
         return x + self.scale * y
 
 
-class Coder(nn.Module):
+class Coder(Module):
     """A stem, groups of blocks with a change of size between them, and a last convolution."""
 
     config: DvaeConfig
@@ -72,14 +74,14 @@ class Coder(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         c, (channels, size) = self.config, self.stem
-        x = nn.Conv(channels, (size, size), name="input")(x)
+        x = Conv(channels, (size, size), name="input")(x)
         for group, width in enumerate(self.widths, start=1):
             for number in range(1, c.blocks + 1):
                 name = f"group_{group}_block_{number}"
                 x = Block(width, c.branch_scale, self.kernels, name=name)(x)
             if group < GROUPS:
                 x = _larger(x) if self.up else nn.max_pool(x, (2, 2), (2, 2))
-        return nn.Conv(self.outputs, (1, 1), name="output")(nn.relu(x))
+        return Conv(self.outputs, (1, 1), name="output")(nn.relu(x))
 
 
 def _larger(x: Array) -> Array:
@@ -87,7 +89,7 @@ def _larger(x: Array) -> Array:
     return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
-class Dvae(nn.Module):
+class Dvae(Module):
     """Capabilities: tokens, reconstruct. Images are floats in 0.1..0.9, [B, height, width, 3]."""
 
     config: DvaeConfig

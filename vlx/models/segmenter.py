@@ -8,10 +8,10 @@ Letters: B batch, P patches, h, w rows and columns, D width, K classes.
 
 from dataclasses import dataclass, replace
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vlx.layers.module import Module
 from vlx.layers.stack import Compute
 from vlx.layers.upernet import HeadConfig, PlainHead, Pyramid, UperHead
 from vlx.models import beit, beit3
@@ -66,7 +66,7 @@ class SegmenterConfig:
         return HeadConfig(self.classes, channels, self.scales, self.dropout, self.epsilon)
 
 
-class Segmenter(nn.Module):
+class Segmenter(Module):
     """Capability: segment. `group` is given in training alone, see vlx/layers/batch_norm.py."""
 
     config: SegmenterConfig

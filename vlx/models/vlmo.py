@@ -21,6 +21,7 @@ from vlx.layers.dropout import Dropout
 from vlx.layers.embeddings import Tokens
 from vlx.layers.heads import Classifier, WordHead
 from vlx.layers.images import ImageTokens
+from vlx.layers.module import Dense, Module
 from vlx.layers.multiway import Multiway
 from vlx.layers.norm import Norm
 from vlx.layers.parts import Parts
@@ -40,7 +41,7 @@ class Unimodal:
     tokens: Array  # [B, L, D], after the last norm
 
 
-class Vlmo(nn.Module):
+class Vlmo(Module):
     """Capabilities: encode_image, encode_text, features, patch_tokens, encode_pair, match, answer,
     words.
     """
@@ -56,7 +57,7 @@ class Vlmo(nn.Module):
         self.types = Tokens(kinds, width, dtype=dtype)
         self.encoder = Multiway(c.encoder, c.compute)
         self.norm = Norm(c.encoder.epsilon, dtype)
-        dense = partial(nn.Dense, width, kernel_init=kernel, dtype=dtype)
+        dense = partial(Dense, width, kernel_init=kernel, dtype=dtype)
         self.pooler = dense()
         for name, prefix in (("contrastive", ""), ("pair_contrastive", "pair_")):
             if name in c.heads:
@@ -65,7 +66,7 @@ class Vlmo(nn.Module):
                 name = f"{prefix}logit_scale"
                 setattr(self, name, self.param(name, init.constant(c.logit_scale), ()))
         if "matching" in c.heads:
-            self.match_head = nn.Dense(2, kernel_init=kernel, dtype=dtype)
+            self.match_head = Dense(2, kernel_init=kernel, dtype=dtype)
         if "words" in c.heads:
             self.word_head = WordHead(c.vocabulary, width, dtype=dtype)
         if "answers" in c.heads:
@@ -224,7 +225,7 @@ class Vlmo(nn.Module):
         return make(c.grid, c.longest, length)
 
 
-class TextTokens(nn.Module):
+class TextTokens(Module):
     """Word vectors as BERT embeds them: int32 [B, T] -> [B, T, D]."""
 
     config: VlmoConfig

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from vlx.layers import initializers as init
 from vlx.layers.attention import unit
+from vlx.layers.module import Dense, Module
 from vlx.layers.multiway import MultiwayConfig
 from vlx.layers.quantizer import nearest
 from vlx.layers.stack import Compute
@@ -66,7 +67,7 @@ class VqkdConfig:
         )
 
 
-class Head(nn.Module):
+class Head(Module):
     """Two linear layers with a tanh between them, in float32: [B, P, D] -> [B, P, outputs]."""
 
     outputs: int
@@ -74,11 +75,11 @@ class Head(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = init.normal(0.02)
-        x = nn.Dense(x.shape[-1], kernel_init=kernel, name="hidden")(x.astype(jnp.float32))
-        return nn.Dense(self.outputs, kernel_init=kernel, name="output")(jnp.tanh(x))
+        x = Dense(x.shape[-1], kernel_init=kernel, name="hidden")(x.astype(jnp.float32))
+        return Dense(self.outputs, kernel_init=kernel, name="output")(jnp.tanh(x))
 
 
-class Vqkd(nn.Module):
+class Vqkd(Module):
     """Capabilities: tokens, predict_features. Images are normalised floats."""
 
     config: VqkdConfig
