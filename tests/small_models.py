@@ -77,7 +77,10 @@ def beit3(apart: bool = True, **changes) -> Beit3Config:
 
 def parameters(module, *inputs, seed: int = 1):
     """Random parameters of a module, all of them far from zero, without compiling its `init`."""
-    return draw(jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs))["params"], seed)
+    return draw(_initial.eval_shape(module, jax.random.key(0), *inputs)["params"], seed)
+
+
+_initial = jax.jit(lambda module, *inputs: module.init(*inputs), static_argnums=0)
 
 
 def draw(shapes, seed: int = 1, spread: float = 0.4):

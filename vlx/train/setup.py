@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,12 @@ from vlx.train.step import make_step
 
 HOST_MEMORY = "pinned_host"  # as JAX calls what devices read directly
 INIT, STEP = 0, 1  # purposes that the run's key is folded with
+
+
+@partial(jax.jit, static_argnums=0, inline=True)  # traced once for shapes and values
+def initial(task: Task, key: jax.Array) -> tuple[Any, Any]:
+    """Fresh parameters and buffers of a task."""
+    return task.init(key)
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class Setup:
     @cached_property
     def shapes(self) -> tuple[Any, Any]:
         """Shapes of parameters and buffers."""
-        return jax.eval_shape(self.task.init, self.key)
+        return initial.eval_shape(self.task, self.key)
 
     @cached_property
     def partition(self) -> Partition:
@@ -112,7 +118,7 @@ class Setup:
         )
 
     def _create(self, key: jax.Array) -> TrainState:
-        return self._begin(*self.task.init(jax.random.fold_in(key, INIT)))
+        return self._begin(*initial(self.task, jax.random.fold_in(key, INIT)))
 
     def _begin(self, params, buffers) -> TrainState:
         averaged = self.config.optimizer.ema > 0
