@@ -93,6 +93,17 @@ def ready(workdir: Path, c: RunConfig, devices: int = 2, like: Setup | None = No
     return setup
 
 
+def fresh_params(setup: Setup):
+    """Parameters of a run before its first step, to be read only: shared by all alike runs."""
+    alike = setup.task, setup.mesh, setup.config.seed
+    if alike not in _FRESH:
+        _FRESH[alike] = setup.new_state().params
+    return _FRESH[alike]
+
+
+_FRESH: dict = {}
+
+
 def run(setup: Setup, evaluators=None, logger=Logger) -> int:
     """Trains as train.py does; the exit code."""
     workdir, c = setup.workdir, setup.config

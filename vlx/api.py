@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from vlx import weights
 from vlx.data.answer_vocabulary import FILE as ANSWERS
@@ -31,6 +32,7 @@ from vlx.interop.pretrained import Pretrained
 from vlx.layers.pixels import normalise
 from vlx.models import MODELS
 from vlx.models.capabilities import PAIR_OF_IMAGES, can, why_not
+from vlx.parallel.compiled import compiled
 from vlx.parallel.mesh import MeshConfig, make_mesh
 from vlx.pictures import Picture, several
 from vlx.pictures import read as read_picture
@@ -224,8 +226,8 @@ class Model:
         return self.pretrained.tokenizer.length
 
     @cached_property
-    def _compiled(self) -> dict[Any, Callable]:
-        return {}
+    def _mesh(self) -> Mesh:
+        return make_mesh(MeshConfig(), jax.devices()[:1])
 
     def _encoder(self, method: str, part: str = "") -> Callable:
         """A compiled function of the parameters and uint8 pictures, token ids, or both.
@@ -235,26 +237,12 @@ class Model:
         p = self.pretrained
         if not can(p.model, method, part):
             raise UserError(why_not(p.model, method, part))
-        if method not in self._compiled:
-
-            def encode(params, inputs):
-                # Of pictures and ids, only pictures are of the type that is normalised.
-                inputs = jax.tree.map(lambda x: normalise(x, p.pixels.statistics), inputs)
-                inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-                result = p.model.apply({"params": params}, *inputs, method=method)
-                return result.astype(jnp.float32)
-
-            self._compiled[method] = jax.jit(encode)
-        return self._compiled[method]
+        how = {"model": p.model, "method": method, "pixels": p.pixels.statistics}
+        return compiled(_encode, self._mesh, **how)
 
     def _writer(self, options: DecodeOptions, prefix: str) -> Writer:
-        p, key = self.pretrained, (options, prefix)
-        if key not in self._compiled:
-            mesh = make_mesh(MeshConfig(), jax.devices()[:1])
-            self._compiled[key] = Writer(
-                p.model, p.pixels.statistics, p.words, options, mesh, prefix
-            )
-        return self._compiled[key]
+        p = self.pretrained
+        return Writer(p.model, p.pixels.statistics, p.words, options, self._mesh, prefix)
 
     def _pixels(self, picture: Picture) -> np.ndarray:
         return self.pretrained.pixels.resize(read_picture(picture))
@@ -277,6 +265,13 @@ class Model:
             stacked = jax.tree.map(lambda *x: np.stack(x), *padded)
             results.append(np.asarray(function(self.params, stacked))[: len(batch)])
         return np.concatenate(results)
+
+
+def _encode(params, inputs, *, model, method: str, pixels: str):
+    # Of pictures and ids, only pictures are of the type that is normalised.
+    inputs = jax.tree.map(lambda x: normalise(x, pixels), inputs)
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+    return model.apply({"params": params}, *inputs, method=method).astype(jnp.float32)
 
 
 def _as_it_is(row: Any) -> Any:

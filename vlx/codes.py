@@ -16,7 +16,8 @@ from vlx.data.coded_source import SeededSource, TargetViews
 from vlx.data.codes import About, CodesWriter, begun, settings
 from vlx.data.fields import Wanted
 from vlx.errors import UserError
-from vlx.parallel.mesh import BATCH_AXES, place_rows, replicated
+from vlx.parallel.compiled import compiled
+from vlx.parallel.mesh import BATCH_AXES, place_rows
 from vlx.parallel.start import wait_for_all
 from vlx.tasks.codes import codes_of
 from vlx.train.codes import TOKENIZER, check_predicts_codes
@@ -36,7 +37,7 @@ def write(folder: Path, setup: Setup, views: int, say: Callable[[str], None]) ->
         raise UserError(f"--views={views} must be at least 1.")
     data = setup.config.data
     Wanted(("target_image",)).check(data, tokenizer=None)
-    run = _compiled(setup)
+    run = _program(setup)
     source = setup.source(data.train_split)
     about = {
         "records": len(source),
@@ -65,18 +66,18 @@ def write(folder: Path, setup: Setup, views: int, say: Callable[[str], None]) ->
     return about
 
 
-def _compiled(setup: Setup) -> Callable:
+def _program(setup: Setup) -> Callable:
     """The tokenizer on views of one size: (constant, uint8 [b, K, Z, Z, 3]) -> int32 [b, K, P]."""
-    patches = prod(setup.task.grid)
-
-    def run(tokenizer, views):
-        codes = codes_of(views.reshape(-1, *views.shape[2:]), tokenizer, patches)
-        return codes.reshape(*views.shape[:2], patches)
-
-    side = setup.config.data.target_size
+    patches, side = prod(setup.task.grid), setup.config.data.target_size
     example = jax.ShapeDtypeStruct((1, 1, side, side, 3), np.uint8)
+    run = compiled(_codes, setup.mesh, patches=patches)
     jax.eval_shape(run, setup.constants[TOKENIZER], example)  # which refuses what does not fit
-    return jax.jit(run, out_shardings=replicated(setup.mesh))
+    return run
+
+
+def _codes(tokenizer, views, *, patches: int):
+    codes = codes_of(views.reshape(-1, *views.shape[2:]), tokenizer, patches)
+    return codes.reshape(*views.shape[:2], patches)
 
 
 def _batches(setup: Setup, source: SeededSource, run: Callable, views: int) -> Iterator[np.ndarray]:

@@ -24,7 +24,7 @@ from vlx.train.config import RunConfig
 from vlx.train.setup import Setup, resolved
 
 from small_models import VISION, beit3, coca, vlmo
-from tiny_run import config, ready
+from tiny_run import config, fresh_params, ready
 
 COLOURS = np.array([[40, 40, 200], [200, 40, 40], [40, 200, 40]], np.uint8)
 
@@ -58,7 +58,7 @@ def setup(tmp_path):
 
 
 def measure(setup):
-    return build_evaluators(setup)["attentional_probe"](setup.new_state().params)
+    return build_evaluators(setup)["attentional_probe"](fresh_params(setup))
 
 
 @pytest.mark.parametrize("names", [False, True])
@@ -78,7 +78,7 @@ def test_one_device_and_eight_learn_the_same(setup):
         s = setup(devices, probe_steps=7, probe_lr=1e-3)
         encoder = Encoder(s.task, s.tokenizer, 12, 8, s.mesh)
         context = Context(s, "val", encoder, "val")
-        weights = learn(context, s.new_state().params, labelled_splits(context)[0], 3)
+        weights = learn(context, fresh_params(s), labelled_splits(context)[0], 3)
         weights = jax.tree.map(np.asarray, weights)
         x = np.random.default_rng(0).normal(size=(5, 4, 16)).astype(np.float32)
         found.append(AttentionalProbe(3).apply({"params": weights}, x))

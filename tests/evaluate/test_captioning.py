@@ -9,7 +9,7 @@ import pytest
 from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 
-from tiny_run import NAMES, config, ready, write_pictures
+from tiny_run import NAMES, config, fresh_params, ready, write_pictures
 
 PICTURES = 13  # no multiple of a batch
 
@@ -30,7 +30,7 @@ def measure(tmp_path_factory):
         settings = {"names": ("captioning",), "batch_size": 8} | evaluate
         given = config(pictures, evaluate=settings, data=data or {})
         setup = ready(folder / "run", given, devices)
-        metrics = dict(build_evaluators(setup)["captioning"](setup.new_state().params))
+        metrics = dict(build_evaluators(setup)["captioning"](fresh_params(setup)))
         path = setup.workdir / "evaluations" / f"{kind}-{file}.json"
         return metrics, json.loads(path.read_text())
 

@@ -8,7 +8,7 @@ from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 from vlx.evaluate.encode import Encoder
 
-from tiny_run import config, ready, write_pictures
+from tiny_run import config, fresh_params, ready, write_pictures
 
 PICTURES = 13  # no multiple of a batch
 
@@ -31,7 +31,7 @@ def measure(make):
 
     def measure(devices: int, **evaluate) -> dict:
         setup = make(devices, **evaluate)
-        params = setup.new_state().params
+        params = fresh_params(setup)
         return {name: dict(run(params)) for name, run in build_evaluators(setup).items()}
 
     return measure
@@ -62,7 +62,7 @@ def test_no_more_examples_than_asked_for(measure, batch_size):
 
 def test_vectors_are_of_unit_length_and_in_the_order_of_the_data(make):
     setup = make(8, batch_size=8)
-    c, params = setup.config, setup.new_state().params
+    c, params = setup.config, fresh_params(setup)
     encoder = Encoder(setup.task, setup.tokenizer, c.tokenizer.length, 8, setup.mesh)
     source, transform = setup.source("val"), setup.transforms[1]
     with evaluation_batches(source, transform, 8, c.data) as batches:

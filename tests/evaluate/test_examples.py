@@ -12,7 +12,7 @@ from vlx.evaluate.context import Context, Moment
 from vlx.evaluate.examples import keep_examples, kept_steps, picture_file, spread
 from vlx.evaluate.retrieval import nearest
 
-from tiny_run import NAMES, config, ready, write_pictures
+from tiny_run import NAMES, config, fresh_params, ready, write_pictures
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def measured(tmp_path_factory):
     settings = {"names": names, "caption_prefix": prefix, "batch_size": 8}
     pictures = write_pictures(folder / "pictures")
     setup = ready(folder / "run", config(pictures, evaluate=settings), 2)
-    params = setup.new_state().params
+    params = fresh_params(setup)
     for measure in build_evaluators(setup).values():
         measure(params, 7)
     return setup

@@ -10,7 +10,7 @@ from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 from vlx.evaluate.likelihood import likelihood, likelihoods
 
-from tiny_run import NAMES, config, ready, write_pictures
+from tiny_run import NAMES, config, fresh_params, ready, write_pictures
 
 
 def test_a_coin_has_perplexity_two():
@@ -34,7 +34,7 @@ def measure(tmp_path_factory):
     def measure(devices: int):
         settings = {"names": ("likelihood",), "batch_size": 8}
         setup = ready(folder / f"run{devices}", config(pictures, evaluate=settings), devices)
-        metrics = build_evaluators(setup)["likelihood"](setup.new_state().params)
+        metrics = build_evaluators(setup)["likelihood"](fresh_params(setup))
         return metrics, setup.workdir / "evaluations"
 
     return measure

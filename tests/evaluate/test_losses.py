@@ -5,7 +5,7 @@ import pytest
 from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 
-from tiny_run import config, ready, write_pictures
+from tiny_run import config, fresh_params, ready, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def measure(tmp_path_factory):
     def measure(devices: int = 1, size: int = 8, **loss):
         settings = {"names": ("losses",), "batch_size": size}
         setup = ready(folder / "run", config(pictures, evaluate=settings, loss=loss), devices)
-        return build_evaluators(setup)["losses"](setup.new_state().params)
+        return build_evaluators(setup)["losses"](fresh_params(setup))
 
     return measure
 

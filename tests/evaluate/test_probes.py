@@ -11,7 +11,7 @@ from vlx.evaluate.context import Context
 from vlx.evaluate.encode import Encoder
 from vlx.evaluate.probes import NEIGHBOURS, TEMPERATURE, knn, linear_probe, nearest_neighbours
 
-from tiny_run import config, ready, write_pictures
+from tiny_run import config, fresh_params, ready, write_pictures
 
 
 def votes(train, label, test, classes):
@@ -51,7 +51,7 @@ def measure(tmp_path_factory):
         evaluate = {"names": ("knn", "linear_probe"), "batch_size": 8} | evaluate
         data = {"source": "parquet", "path": str(pictures)} | (data or {})
         setup = ready(folder / "run", config(pictures, data=data, evaluate=evaluate), devices)
-        params = setup.new_state().params
+        params = fresh_params(setup)
         return {name: dict(run(params)) for name, run in build_evaluators(setup).items()}
 
     return measure
@@ -95,7 +95,7 @@ COUNTED: list[int] = []
 def test_images_are_encoded_once_for_both_probes(tmp_path):
     setup = ready(tmp_path / "run", config(write_pictures(tmp_path / "pictures")))
     encoder = Counting(setup.task, setup.tokenizer, 12, 8, setup.mesh)
-    context, params = Context(setup, "val", encoder, "val"), setup.new_state().params
+    context, params = Context(setup, "val", encoder, "val"), fresh_params(setup)
     COUNTED.clear()
     first = knn(context, params), linear_probe(context, params)
     assert COUNTED == [29, 13]

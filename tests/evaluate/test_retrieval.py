@@ -8,7 +8,7 @@ from evaluate.meshes import mesh, unit
 from vlx.evaluate import build_evaluators
 from vlx.evaluate.retrieval import recall
 
-from tiny_run import config, ready
+from tiny_run import config, fresh_params, ready
 
 
 def paired(images, texts, devices: int = 1):
@@ -87,7 +87,7 @@ def measure(captions, tmp_path_factory):
         data = {"source": "jsonl", "path": str(captions)} | (data or {})
         evaluate = {"names": ("retrieval",), "batch_size": 8} | evaluate
         setup = ready(workdir, config(captions, data=data, evaluate=evaluate), devices)
-        return build_evaluators(setup)["retrieval"](setup.new_state().params)
+        return build_evaluators(setup)["retrieval"](fresh_params(setup))
 
     return measure
 

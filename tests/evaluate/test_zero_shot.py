@@ -8,7 +8,7 @@ from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 from vlx.evaluate.zero_shot import accuracy, classifier
 
-from tiny_run import NAMES, config, ready, write_pictures
+from tiny_run import NAMES, config, fresh_params, ready, write_pictures
 
 
 def test_accuracy_counts_first_and_first_five():
@@ -39,7 +39,7 @@ def measure(tmp_path_factory):
     def measure(**evaluate):
         evaluate = {"names": ("zero_shot",), "batch_size": 16} | evaluate
         setup = ready(folder / "run", config(pictures, evaluate=evaluate), devices=1)
-        return build_evaluators(setup)["zero_shot"](setup.new_state().params)
+        return build_evaluators(setup)["zero_shot"](fresh_params(setup))
 
     return measure
 

@@ -7,7 +7,7 @@ import pytest
 from vlx.evaluate import build_evaluators
 from vlx.evaluate.results import write
 
-from tiny_run import config, ready, run, write_pictures
+from tiny_run import config, fresh_params, ready, run, write_pictures
 
 EVALUATORS = ("captioning", "retrieval", "zero_shot", "likelihood")
 
@@ -21,7 +21,7 @@ def finished(tmp_path_factory):
     setup = ready(folder / "tiny", config(write_pictures(folder / "pictures"), evaluate=evaluate))
     evaluators = build_evaluators(setup)
     assert run(setup, evaluators) == 0
-    params = setup.new_state().params
+    params = fresh_params(setup)
     results = {name: measure(params, 9) for name, measure in evaluators.items()}
     write(setup.workdir, 9, "val", results)
     return setup.workdir

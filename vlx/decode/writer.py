@@ -16,7 +16,7 @@ from vlx.decode.options import DecodeOptions, Ids
 from vlx.errors import UserError
 from vlx.layers.pixels import normalise
 from vlx.models.capabilities import can, why_not
-from vlx.parallel.mesh import replicated
+from vlx.parallel.compiled import compiled
 
 
 class Sentences(NamedTuple):
@@ -28,7 +28,7 @@ class Sentences(NamedTuple):
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes a sentence about each image, beginning with `prefix`; compiled once for each shape."""
+    """Writes a sentence about each image, beginning with `prefix`."""
 
     model: nn.Module
     pixels: str  # name of the pixel statistics
@@ -45,7 +45,7 @@ class Writer:
 
     def __call__(self, params: Any, image: jax.Array, seed: int = 0) -> Sentences:
         """image: uint8 [B, H, W, 3]; `seed` is for sampling."""
-        text, score = self._compiled(params, image, seed)
+        text, score = self._program(params, image, seed)
         return Sentences([self.tokenizer.decode(row) for row in np.asarray(text)], np.array(score))
 
     @cached_property
@@ -61,17 +61,15 @@ class Writer:
             )
         return ids
 
-    @cached_property
-    def _compiled(self) -> Callable:
-        t, options = self.tokenizer, self.options
-        ids, prompt = Ids(t.start, t.end, t.pad), self.prompt
+    @property
+    def _program(self) -> Callable:
+        t, how = self.tokenizer, {"model": self.model, "pixels": self.pixels}
+        ids, prompt = Ids(t.start, t.end, t.pad), tuple(self.prompt.tolist())
+        return compiled(_write, self.mesh, options=self.options, ids=ids, prompt=prompt, **how)
 
-        def write(params, image, seed):
-            rows = len(image)
-            starts = np.tile(prompt, (rows, 1))
-            draws = jax.random.uniform(jax.random.key(seed), (options.max_length, rows))
-            image = normalise(image, self.pixels)
-            return generate(self.model, params, image, options, ids, starts, draws)
 
-        # On every device, so that every process can read all texts.
-        return jax.jit(write, out_shardings=replicated(self.mesh))
+def _write(params, image, seed, *, model, pixels, options, ids, prompt):
+    rows = len(image)
+    starts = np.tile(np.array(prompt, np.int32), (rows, 1))
+    draws = jax.random.uniform(jax.random.key(seed), (options.max_length, rows))
+    return generate(model, params, normalise(image, pixels), options, ids, starts, draws)

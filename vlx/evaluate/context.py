@@ -15,7 +15,7 @@ from vlx.evaluate.encode import Encoder
 from vlx.evaluate.remembered import Remembered
 from vlx.layers.attention import READ
 from vlx.layers.pixels import normalise
-from vlx.parallel.mesh import replicated
+from vlx.parallel.compiled import compiled
 from vlx.train.setup import Setup
 
 PICTURES = ("image", "second_image")  # fields of a batch
@@ -67,60 +67,34 @@ class Context:
         parts = task.model, task.pixels, setup.tokenizer, options, setup.mesh
         return Writer(*parts, c.caption_prefix)
 
-    @cached_property
+    @property
     def likelihood(self) -> Callable:
         """Log-likelihoods of texts: (params, uint8 [B, H, W, 3], int32 [B, T]) -> [B]."""
-        return self._of_pairs("rank")
+        return self._calling(_of_pairs, method="rank")
 
-    @cached_property
+    @property
     def attended(self) -> Callable:
         """What is read of each patch: (params, images, texts) -> [B, T, rows, columns]."""
-        return self._of_pairs("attended", mutable=[READ])
+        return self._calling(_of_pairs, method="attended", mutable=(READ,))
 
-    @cached_property
-    def answer(self) -> Callable:
-        """Logits of answers: (params, fields of a batch) -> float32 [B, A]."""
-        model, pixels = self.setup.task.model, self.setup.task.pixels
-
-        def run(params, batch):
-            images = [normalise(batch[name], pixels) for name in PICTURES if name in batch]
-            inputs = images[0], batch["text"], *images[1:]
-            return model.apply({"params": params}, *inputs, method="answer").astype(jnp.float32)
-
-        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
-
-    @cached_property
-    def segment(self) -> Callable:
-        """Logits of classes of pixels: (params, uint8 [B, H, W, 3]) -> float32 [B, h, w, K]."""
-        model, pixels = self.setup.task.model, self.setup.task.pixels
-
-        def run(params, image):
-            image = normalise(image, pixels)
-            return model.apply({"params": params}, image, method="segment").astype(jnp.float32)
-
-        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
-
-    @cached_property
+    @property
     def match(self) -> Callable:
         """Logits of belonging together: (params, uint8 [B, H, W, 3], int32 [B, T]) -> [B]."""
-        model, pixels = self.setup.task.model, self.setup.task.pixels
+        return self._calling(_of_pairs, method="match")
 
-        def run(params, image, text):
-            pair = normalise(image, pixels), text
-            return model.apply({"params": params}, *pair, method="match").astype(jnp.float32)
+    @property
+    def answer(self) -> Callable:
+        """Logits of answers: (params, fields of a batch) -> float32 [B, A]."""
+        return self._calling(_answer)
 
-        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+    @property
+    def segment(self) -> Callable:
+        """Logits of classes of pixels: (params, uint8 [B, H, W, 3]) -> float32 [B, h, w, K]."""
+        return self._calling(_segment)
 
-    def _of_pairs(self, method: str, mutable: list[str] | None = None) -> Callable:
-        model, pixels = self.setup.task.model, self.setup.task.pixels
-
-        def run(params, image, text):
-            pair = normalise(image, pixels), text
-            result, _ = model.apply({"params": params}, *pair, method=method, mutable=mutable or [])
-            return result
-
-        # On every device, so that every process can read all values.
-        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+    def _calling(self, function: Callable, **static) -> Callable:
+        task = self.setup.task
+        return compiled(function, self.setup.mesh, model=task.model, pixels=task.pixels, **static)
 
     def asked(self, *fields: str) -> EvalTransform:
         """Examples of these fields alone."""
@@ -144,3 +118,20 @@ class Context:
                 batch["weight"][first + own >= most] = 0
                 batch["index"] = first + own
                 yield batch
+
+
+def _of_pairs(params, image, text, *, model, pixels, method, mutable=()):
+    pair = normalise(image, pixels), text
+    result, _ = model.apply({"params": params}, *pair, method=method, mutable=list(mutable))
+    return result.astype(jnp.float32)
+
+
+def _answer(params, batch, *, model, pixels):
+    images = [normalise(batch[name], pixels) for name in PICTURES if name in batch]
+    inputs = images[0], batch["text"], *images[1:]
+    return model.apply({"params": params}, *inputs, method="answer").astype(jnp.float32)
+
+
+def _segment(params, image, *, model, pixels):
+    image = normalise(image, pixels)
+    return model.apply({"params": params}, image, method="segment").astype(jnp.float32)

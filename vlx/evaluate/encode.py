@@ -4,31 +4,31 @@ Letters: N examples, E embedding, D width.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import jax
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from vlx.data import Tokenizer
 from vlx.layers.pixels import normalise
-from vlx.parallel.mesh import batch_sharding, place_rows, place_whole, replicated
+from vlx.parallel.compiled import compiled
+from vlx.parallel.mesh import batch_sharding, place_rows, place_whole
 from vlx.parallel.start import from_all_processes
 from vlx.tasks import Task
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A dual encoder with its tokenizer, compiled once per kind of input."""
+    """A dual encoder with its tokenizer."""
 
     task: Task
     tokenizer: Tokenizer
     length: int  # of texts
     batch_size: int
     mesh: Mesh
-    _compiled: dict[str, Callable] = field(default_factory=dict)
 
     def images(self, params: Any, batches: Iterable[Mapping]) -> tuple[np.ndarray, dict]:
         """Unit vectors [N, E] and the other fields of all real examples, in order."""
@@ -69,13 +69,11 @@ class Encoder:
         return np.concatenate(vectors)
 
     def _function(self, method: str) -> Callable:
-        if method not in self._compiled:
-            model, pixels = self.task.model, self.task.pixels
+        task = self.task
+        how = {"model": task.model, "method": method, "pixels": task.pixels}
+        return compiled(_encode, self.mesh, **how)
 
-            def encode(params, x):
-                x = x if method == "encode_text" else normalise(x, pixels)
-                return model.apply({"params": params}, x, method=method).astype(jnp.float32)
 
-            # On every device, so that every process can read all vectors.
-            self._compiled[method] = jax.jit(encode, out_shardings=replicated(self.mesh))
-        return self._compiled[method]
+def _encode(params, x, *, model: nn.Module, method: str, pixels: str):
+    x = x if method == "encode_text" else normalise(x, pixels)
+    return model.apply({"params": params}, x, method=method).astype(jnp.float32)

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from typing import Any
 
-import jax
 import numpy as np
 
 from vlx.errors import UserError
 from vlx.evaluate.context import Context
 from vlx.evaluate.measured import Metrics
-from vlx.parallel.mesh import place_rows, replicated
+from vlx.parallel.compiled import compiled
+from vlx.parallel.mesh import place_rows
+from vlx.tasks import Task
 
 
 def losses(context: Context, params: Any) -> Metrics:
@@ -32,14 +33,14 @@ def losses(context: Context, params: Any) -> Metrics:
 def _add(context: Context, params: Any, totals: dict, counts: dict) -> None:
     setup = context.setup
     task = setup.task
-
-    def terms(params, batch, constants):
-        batch, buffers = task.prepare(params, {}, batch, 0, None, constants)
-        return task.embed(params, buffers, batch, 0, {}).terms
-
-    run = jax.jit(terms, out_shardings=replicated(setup.mesh))
+    run = compiled(_terms, setup.mesh, task=task)
     for batch in context.batches(context.source, setup.config.evaluate.examples):
         rows = place_rows({name: batch[name] for name in task.fields}, setup.mesh)
         for name, (total, count) in run(params, rows, setup.constants).items():
             totals[name] += float(np.asarray(total))
             counts[name] += float(np.asarray(count))
+
+
+def _terms(params, batch, constants, *, task: Task):
+    batch, buffers = task.prepare(params, {}, batch, 0, None, constants)
+    return task.embed(params, buffers, batch, 0, {}).terms

@@ -3,7 +3,6 @@
 Letters: B batch, P patches, p pixels a side of a patch, V codes.
 """
 
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -15,7 +14,9 @@ from vlx.evaluate.context import Context
 from vlx.evaluate.examples import keep_examples, keep_made_pictures, spread
 from vlx.evaluate.measured import Metrics
 from vlx.layers.pixels import normalise
-from vlx.parallel.mesh import batch_sharding, place_rows, place_whole, replicated
+from vlx.parallel.compiled import compiled
+from vlx.parallel.mesh import batch_sharding, place_rows, place_whole
+from vlx.tasks import Task
 
 Array = jax.Array
 
@@ -42,7 +43,7 @@ def masked_patches(context: Context, params: Any) -> Metrics:
 
 
 class _Look:
-    """What a model makes of hidden patches; compiled for one size of a batch."""
+    """What a model makes of hidden patches."""
 
     def __init__(self, context: Context):
         self.context, self.setup = context, context.setup
@@ -53,7 +54,7 @@ class _Look:
         total, transform = None, self.context.asked(*FIELDS)
         for batch in self.context.batches(self.context.source, self.most, transform):
             rows = {name: batch[name] for name in (*FIELDS, "weight")}
-            sums = self._run(params, place_rows(rows, self.setup.mesh), self.setup.constants)[1]
+            sums = self._run(params, place_rows(rows, self.setup.mesh))[1]
             total = sums if total is None else jax.tree.map(jnp.add, total, sums)
         right, hidden, count, patches = (np.asarray(x) for x in total)
         count = count[:, None, None, None]
@@ -71,37 +72,37 @@ class _Look:
         batch = {name: np.stack([example[name] for example in filled]) for name in FIELDS}
         batch["weight"] = np.ones(size, np.float32)
         placed = place_whole(batch, batch_sharding(self.setup.mesh))
-        codes, expected = self._run(params, placed, self.setup.constants)[0]
+        codes, expected = self._run(params, placed)[0]
         made = zip(np.asarray(codes), np.asarray(expected), strict=True)
         return [
             (n, {**example, "codes": own, "expected": told})
             for n, example, (own, told) in zip(chosen, examples, made, strict=False)
         ]
 
-    @cached_property
-    def _run(self):
-        task = self.setup.task
-        number = task.config.codes
+    def _run(self, params: Any, batch: Any):
+        run = compiled(_look, self.setup.mesh, task=self.setup.task)
+        return run(params, batch, self.setup.constants)
 
-        def run(params, batch, constants):
-            codes = constants["tokenizer"]("tokens", batch["target_image"])
-            image, hidden = normalise(batch["image"], task.pixels), batch["patch_mask"] > 0
-            logits = task.model.apply({"params": params}, image, hidden, method="code_logits")
-            expected = jnp.argmax(logits, axis=-1)
-            real = batch["weight"][:, None]
-            counted = hidden * real
-            flat, weight = codes.reshape(-1), jnp.broadcast_to(real, codes.shape).reshape(-1)
-            patches = cut(batch["image"].astype(jnp.float32), task.grid)
-            patches = patches.reshape(-1, *patches.shape[2:]) * weight[:, None, None, None]
-            sums = (
-                jnp.sum((codes == expected) * counted),
-                jnp.sum(counted),
-                jnp.zeros(number).at[flat].add(weight),
-                jnp.zeros((number, *patches.shape[1:])).at[flat].add(patches),
-            )
-            return (codes, expected), sums
 
-        return jax.jit(run, out_shardings=replicated(self.setup.mesh))
+def _look(params, batch, constants, *, task: Task):
+    """Codes and expected codes of every patch [B, P], and sums over the batch."""
+    number = task.config.codes
+    codes = constants["tokenizer"]("tokens", batch["target_image"])
+    image, hidden = normalise(batch["image"], task.pixels), batch["patch_mask"] > 0
+    logits = task.model.apply({"params": params}, image, hidden, method="code_logits")
+    expected = jnp.argmax(logits, axis=-1)
+    real = batch["weight"][:, None]
+    counted = hidden * real
+    flat, weight = codes.reshape(-1), jnp.broadcast_to(real, codes.shape).reshape(-1)
+    patches = cut(batch["image"].astype(jnp.float32), task.grid)
+    patches = patches.reshape(-1, *patches.shape[2:]) * weight[:, None, None, None]
+    sums = (
+        jnp.sum((codes == expected) * counted),
+        jnp.sum(counted),
+        jnp.zeros(number).at[flat].add(weight),
+        jnp.zeros((number, *patches.shape[1:])).at[flat].add(patches),
+    )
+    return (codes, expected), sums
 
 
 def _keep(context: Context, examples: list[tuple[int, dict]], means: np.ndarray) -> None:

@@ -3,8 +3,8 @@
 Letters: N examples, D width, C classes.
 """
 
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from vlx.evaluate.ranks import places
 from vlx.evaluate.strips import over_rows
+from vlx.parallel.compiled import compiled
 from vlx.parallel.mesh import BATCH_AXES, batch_sharding, place_whole, replicated
 
 Array = jax.Array
@@ -43,7 +44,7 @@ def fit(x: np.ndarray, label: np.ndarray, classes: int, strength: float, mesh: M
     start = np.zeros((x.shape[1], classes), np.float32), np.zeros(classes, np.float32)
     rows = _placed((x - mean) / deviation, label, mesh)
     start = place_whole(start, replicated(mesh))
-    kernel, bias = _minimiser(mesh)(start, rows, np.float32(strength))
+    kernel, bias = compiled(_minimise, mesh)(start, rows, np.float32(strength))
     return Model(mean, deviation, np.asarray(kernel), np.asarray(bias))
 
 
@@ -79,11 +80,6 @@ def _placed(x: np.ndarray, label: np.ndarray, mesh: Mesh) -> tuple[Array, Array,
     weight = np.pad(np.ones(len(x), np.float32), (0, missing))
     rows = np.pad(x, [(0, missing), (0, 0)]).astype(np.float32), np.pad(label, (0, missing)), weight
     return place_whole(rows, batch_sharding(mesh))
-
-
-@lru_cache(maxsize=8)
-def _minimiser(mesh: Mesh) -> Any:
-    return jax.jit(_minimise, out_shardings=replicated(mesh))
 
 
 def _minimise(start, rows, strength):

@@ -7,13 +7,11 @@ Letters: N rows, C columns.
 """
 
 from collections.abc import Callable, Hashable
-from functools import lru_cache, partial
-from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from vlx.parallel.compiled import compiled
 from vlx.parallel.mesh import BATCH_AXES, batch_sharding, place_whole, replicated
 
 HELD = 1 << 24  # numbers that a device holds of a strip: 64 MiB
@@ -36,10 +34,10 @@ def over_rows(
     devices = np.prod([mesh.shape[name] for name in BATCH_AXES])
     size, count = _strip(len(rows[0]), columns) * devices, len(rows[0])
     shared = place_whole(shared, replicated(mesh))
-    compiled, results = _compiled(function, mesh, **options), []
+    run, results = compiled(function, mesh, **options), []
     for start in range(0, count, size):
         strip = tuple(_filled(x[start : start + size], size) for x in rows)
-        results.append(compiled(*place_whole(strip, batch_sharding(mesh)), *shared))
+        results.append(run(*place_whole(strip, batch_sharding(mesh)), *shared))
     return np.concatenate([np.asarray(x) for x in results])[:count]
 
 
@@ -52,9 +50,3 @@ def _strip(rows: int, columns: int) -> int:
 def _filled(x: np.ndarray, size: int) -> np.ndarray:
     """The last strip is filled up with copies of its last row: another size would compile anew."""
     return x[np.minimum(np.arange(size), len(x) - 1)] if len(x) < size else x
-
-
-@lru_cache(maxsize=32)
-def _compiled(function: Callable, mesh: Mesh, **options: Hashable) -> Any:
-    # On every device, so that every process can read all results.
-    return jax.jit(partial(function, **options), out_shardings=replicated(mesh))
