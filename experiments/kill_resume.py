@@ -37,9 +37,11 @@ SETTINGS = {
     "evaluate.names": "('retrieval',)",
     "log.every": 1,
     "model.image_size": 32,
-    "model.decoder.encoder.layers": 1,
-    "model.text.encoder.layers": 1,
-    "model.vision.encoder.layers": 2,
+    **{
+        f"model.{part}.encoder.{name}": size
+        for part in ("vision", "text", "decoder")
+        for name, size in {"layers": 1, "width": 32, "hidden": 64}.items()
+    },
     "optimizer.ema": 0.9,
     "tokenizer.captions": 2000,
 }
@@ -57,10 +59,10 @@ class Kill:
 
 
 def command(folder: Path) -> list[str]:
+    """train.py and its flags."""
     recipe = ROOT / "configs" / "coca" / "shapes.py"
     changes = [f"--config.{key}={value}" for key, value in SETTINGS.items()]
-    script = str(ROOT / "train.py")
-    return [sys.executable, script, f"--config={recipe}", f"--workdir={folder}", *changes]
+    return [str(ROOT / "train.py"), f"--config={recipe}", f"--workdir={folder}", *changes]
 
 
 def start(folder: Path) -> subprocess.Popen:
@@ -70,7 +72,8 @@ def start(folder: Path) -> subprocess.Popen:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     environment = {"JAX_PLATFORMS": "cpu", **cache, **os.environ}
-    return subprocess.Popen(command(folder), env=environment, stdout=subprocess.DEVNULL)
+    words = [sys.executable, *command(folder)]
+    return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
 
 
 def finish(folder: Path) -> None:

@@ -1,12 +1,14 @@
 """Becomes the commands that processes.py asks for: each is a fork of this process.
 
 Importing JAX, Flax and orbax takes longer than most commands, so it is done once. No backend is
-started before a fork. A request is a line of JSON on stdin; the answer is the exit code.
+started before a fork. A request is a line of JSON on stdin; the answer is the command's process
+number at once, and its exit code in the pipe that the request names.
 """
 
 import json
 import os
 import runpy
+import signal
 import sys
 from importlib import import_module
 
@@ -14,7 +16,7 @@ NEEDED = ("api", "cli", "commands", "constants", "evaluate", "initialise", "repo
           "train.loop", "train.summary")  # fmt: skip
 
 
-def run(words: list[str], environment: dict[str, str], stdout: str, stderr: str) -> None:
+def become(words: list[str], environment: dict[str, str], stdout: str, stderr: str, **_) -> None:
     """Does what `python WORDS` does."""
     os.environ.clear()
     os.environ.update(environment)
@@ -28,11 +30,25 @@ def run(words: list[str], environment: dict[str, str], stdout: str, stderr: str)
         runpy.run_path(words[0], run_name="__main__")
 
 
+def keep(request: dict[str, str]) -> bool:
+    """Waits for the command in a process between it and the server; false in the command."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    command = os.fork()
+    if not command:
+        become(**request)
+        return False
+    print(command, flush=True)
+    code = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
+    with open(request["code"], "w") as pipe:
+        pipe.write(str(code))
+    return True
+
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
 for name in NEEDED:
     import_module(f"vlx.{name}")
 for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        run(**json.loads(line))
+    if not os.fork():
+        if keep(json.loads(line)):
+            os._exit(0)
         break
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

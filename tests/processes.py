@@ -3,6 +3,8 @@
 import atexit
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,17 +52,55 @@ def python(*words: object, **changes: str) -> subprocess.CompletedProcess:
     )
 
 
+class Forked:
+    """A running command without the seconds that imports take; used as subprocess.Popen."""
+
+    def __init__(self, *words: object, devices: int = 1, **changes: str):
+        self.args, self.returncode = [*map(str, words)], None
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        self._out, self._err, code = folder / "stdout", folder / "stderr", folder / "code"
+        os.mkfifo(code)
+        self._code = os.open(code, os.O_RDONLY | os.O_NONBLOCK)
+        files = {"stdout": str(self._out), "stderr": str(self._err), "code": str(code)}
+        request = {"words": self.args, "environment": environment(devices, **changes), **files}
+        _server().stdin.write(json.dumps(request) + "\n")
+        _server().stdin.flush()
+        self.pid = int(_server().stdout.readline())
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._code], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = int(os.read(self._code, 9))
+            os.close(self._code)
+            self._said = self._out.read_text(), self._err.read_text()
+            self._folder.cleanup()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        self.wait(timeout)
+        return self._said
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
 def forked(*words: object, **changes: str) -> subprocess.CompletedProcess:
-    """As `python` of a file or a module, without the seconds that imports take."""
-    server, words = _server(), [*map(str, words)]
-    with tempfile.TemporaryDirectory() as folder:
-        stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
-        files = {"stdout": str(stdout), "stderr": str(stderr)}
-        request = {"words": words, "environment": environment(**changes), **files}
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess(words, code, stdout.read_text(), stderr.read_text())
+    """As `python` of a file or a module."""
+    process = Forked(*words, **changes)
+    stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 @cache

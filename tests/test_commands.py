@@ -2,13 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from processes import ROOT, environment, forked, python
+from processes import Forked, forked, python
 
 from tiny_run import lines, settings, write_pictures, write_recipe
 
@@ -20,7 +18,7 @@ def recipe(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
     pictures = write_pictures(folder / "pictures")
     evaluate = {"every": 0, "names": ("retrieval",)}
-    values = settings(pictures, steps=40, checkpoint={"every": 10}, evaluate=evaluate)
+    values = settings(pictures, steps=40, checkpoint={"every": 20}, evaluate=evaluate)
     return write_recipe(folder, values)
 
 
@@ -82,14 +80,7 @@ def finished(tmp_path_factory, recipe) -> Path:
 
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished):
     words = "train.py", f"--config={recipe}", f"--workdir={tmp_path}"
-    process = subprocess.Popen(
-        [sys.executable, *words],
-        cwd=ROOT,
-        env=environment(PYTHONWARNINGS="default"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Forked(*words)
     deadline = time.monotonic() + PATIENCE
     while not lines(tmp_path) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -107,12 +98,12 @@ def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished)
 
 
 def test_eval_needs_nothing_but_the_run(finished):
-    words = "eval.py", f"--workdir={finished}", "--names=retrieval", "--step=30"
+    words = "eval.py", f"--workdir={finished}", "--names=retrieval", "--step=20"
     done = python(*words, PYTHONWARNINGS="default")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "image_to_text_r1" in done.stdout
-    (path,) = (finished / "evaluations").glob("val-30.json")
+    (path,) = (finished / "evaluations").glob("val-20.json")
     assert json.loads(path.read_text())["results"].keys() == {"retrieval"}
 
 
@@ -172,7 +163,7 @@ def test_a_run_goes_on_without_its_recipe(finished):
         ("--step=first", "--step=first: give a number, latest, or best."),
         ("--config.evaluate.exampels=4", "did you mean 'examples'?"),
         ("--names=retrival", "did you mean 'retrieval'?"),
-        ("--step=7", "has no step 7; there are [30, 40]"),
+        ("--step=7", "has no step 7; there are [20, 40]"),
     ],
 )
 def test_eval_refuses_what_the_run_has_not(finished, flag, message):

@@ -1,15 +1,15 @@
 """A run that is killed, twice, is the run that was not."""
 
 import pytest
-from processes import environment
+from processes import Forked
 
+from experiments import kill_resume
 from experiments.kill_resume import differences, finish, kill_again_and_again
 
 
 @pytest.mark.slow
 def test_kills_between_and_during_saves_change_nothing(tmp_path, monkeypatch):
-    for name in ("XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"):
-        monkeypatch.setenv(name, environment()[name])
+    monkeypatch.setattr(kill_resume, "start", lambda folder: Forked(*kill_resume.command(folder)))
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     finish(calm)
     kills = list(kill_again_and_again(killed, ["step", "save"], seed=0))

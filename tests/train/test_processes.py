@@ -2,13 +2,11 @@
 
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import ROOT, environment
+from processes import Forked
 
 from tiny_run import lines, settings, write_pictures, write_recipe
 
@@ -42,13 +40,7 @@ def start(recipe: Path, workdir: Path, process: int, processes: int, devices: in
             "JAX_PROCESS_ID": str(process),
         }
     words = [f"--config={recipe}", f"--workdir={workdir}"]
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words],
-        env=environment(devices, **together),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return Forked("train.py", *words, devices=devices, **together)
 
 
 def run(recipe: Path, workdir: Path, processes: int, devices: int) -> None:
@@ -56,8 +48,8 @@ def run(recipe: Path, workdir: Path, processes: int, devices: int) -> None:
     port = free_port()
     started = [start(recipe, workdir, i, processes, devices, port) for i in range(processes)]
     for process in started:
-        output, _ = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, output
+        _, complaint = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, complaint
 
 
 def assert_close(got: Path, want: Path) -> None:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 POINTS = 300  # of a curve; the mean stands for several steps, a band for their extremes
 WIDTH, HEIGHT = 4.4, 2.5  # inches; one such figure is as wide as a phone
+# Room for tick labels; a layout fitted to each figure would take half of the time.
+MARGINS = {"left": 0.14, "right": 0.97, "bottom": 0.175, "top": 0.93}
 # Colours that the SVG is drawn with, and what the page puts in their place.
 INK = "#010203"
 RUNS = 6  # colours of the page, --run-0 to --run-5
@@ -40,8 +42,9 @@ STYLE = {
 def plot(name: str, curves: Sequence[Curve]) -> Markup:
     """A metric over steps, a line for each run that has it, as an <svg> element."""
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
-        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+        figure = Figure(figsize=(WIDTH, HEIGHT))
         axes = figure.add_subplot()
+        figure.subplots_adjust(**MARGINS)
         for number, curve in enumerate(curves):
             if curve[0]:
                 _draw(axes, curve, LINES[number % RUNS])
