@@ -7,7 +7,7 @@ while a checkpoint is being written, and while the process starts; each time the
 it on. Every logged number, timings aside, and every bit of the final state must be the same.
 Prints a table of the kills and the verdict; exit code 1 if anything differs.
 
-Result: equal after 10 kills, 6 of them during a save, in 3 min 22 s on two cores beside another run.
+Result: equal after 10 kills, 6 of them during a save, in 3 min 22 s on two busy cores.
 """
 
 import argparse
