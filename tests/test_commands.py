@@ -2,11 +2,13 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from processes import Forked, forked, python
+from processes import ROOT, environment, forked, python
 
 from tiny_run import lines, settings, write_pictures, write_recipe
 
@@ -80,7 +82,14 @@ def finished(tmp_path_factory, recipe) -> Path:
 
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished):
     words = "train.py", f"--config={recipe}", f"--workdir={tmp_path}"
-    process = Forked(*words)
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=environment(PYTHONWARNINGS="default"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + PATIENCE
     while not lines(tmp_path) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)

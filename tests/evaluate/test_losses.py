@@ -4,6 +4,7 @@ import pytest
 
 from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
+from vlx.tasks.coca import CocaTask
 
 from tiny_run import config, fresh_params, ready, write_pictures
 
@@ -30,3 +31,13 @@ def test_batches_and_devices_change_no_mean(measure):
 def test_a_task_that_only_compares_examples_is_refused(measure):
     with pytest.raises(UserError, match="every term of this task compares the examples"):
         measure(captioning=0.0)
+
+
+def test_the_next_evaluation_traces_nothing(measure, monkeypatch):
+    measure()
+    traced, embed = [], CocaTask.embed
+    monkeypatch.setattr(CocaTask, "embed", lambda *given: traced.append(1) or embed(*given))
+    measure()
+    assert traced == []
+    measure(size=4)
+    assert traced  # a batch of another size is another program

@@ -31,7 +31,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Context:
-    """The run, its split, and compiled encoders."""
+    """The run, its split, and what is asked of its model; compiled where it is used."""
 
     setup: Setup
     split: str
