@@ -96,8 +96,8 @@ def _of_run(config):
     setup = with_constants(Setup(config, Path(FLAGS.workdir)))
     checkpoints = Checkpoints(setup.workdir, config.checkpoint, read_only=True)
     step = checkpoints.find(_step(FLAGS.step))
-    state, _ = checkpoints.restore(step, setup.abstract_state)
-    params = averaged_params(state, setup.partition) if FLAGS.ema else model_params(state)
+    state, _ = checkpoints.restore(step, setup.program.abstract_state)
+    params = averaged_params(state, setup.program.partition) if FLAGS.ema else model_params(state)
     return setup, params, step
 
 

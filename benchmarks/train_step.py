@@ -60,7 +60,7 @@ class Ours:
             self.state, self.batch = setup.new_state(), setup.place(random_batch(setup, c.batch))
             start = time.perf_counter()
             arguments = self.state, self.batch, setup.rate(0), setup.step_key
-            self._step = setup.step.lower(*arguments).compile()
+            self._step = setup.program.step.lower(*arguments).compile()
             seconds = time.perf_counter() - start
             self.flops = setup.flops(self.batch)
         self.device = jax.devices()[0]

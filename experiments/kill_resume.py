@@ -164,7 +164,7 @@ def final_state(folder: Path):
 
     config = read_run(folder)
     checkpoints = Checkpoints(folder, config.checkpoint, read_only=True)
-    return checkpoints.restore(checkpoints.find(), Setup(config, folder).abstract_state)
+    return checkpoints.restore(checkpoints.find(), Setup(config, folder).program.abstract_state)
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ def measure(recipe: str, preset: str, fsdp: int, compiled: bool) -> dict:
     setup = Setup(resolved(build(RunConfig, given)), Path("."))
     setup.check()
     batch = _with_codes(example_batch(setup))
-    state = setup.abstract_state
+    state = setup.program.abstract_state
     places = jax.tree.map(lambda x: x.sharding, state)
     row = {
         "parameters": sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params)),
@@ -56,7 +56,7 @@ def measure(recipe: str, preset: str, fsdp: int, compiled: bool) -> dict:
         )
         rate = jax.ShapeDtypeStruct((), np.float32)
         with jax.set_mesh(setup.mesh):
-            program = setup.step.lower(state, placed, rate, setup.step_key, {}).compile()
+            program = setup.program.step.lower(state, placed, rate, setup.step_key, {}).compile()
         row["temporary"] = program.memory_analysis().temp_size_in_bytes
     return row
 

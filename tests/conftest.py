@@ -1,5 +1,6 @@
 """Eight CPU devices, a compile cache and exact matrix products for every test."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +15,8 @@ os.environ["XLA_FLAGS"] = " ".join(
 ).strip()
 
 import jax
+import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from vlx.parallel.start import give_threads_to_simulated_devices
 
@@ -29,11 +32,33 @@ MEMORY = Path("/proc/self/statm")  # of Linux: pages, the second number those in
 room = 3 * 2**30  # bytes that a worker may take before it drops compiled programs
 
 
+class Folders(LoadFileScheduling):
+    """A worker takes a folder as a whole: its tests share models, runs and compiled programs."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return folder(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Folders(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """Files that take long come first, so that workers, which take a file, end alike."""
-    long = {item.path for item in items if item.get_closest_marker("slow")}
-    long |= {item.path for item in items if item.path.name == "test_golden.py"}
-    items.sort(key=lambda item: item.path not in long)
+    """Folders that take long come first, so that the workers end alike."""
+    long = {folder(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: folder(item.nodeid) not in long)
+
+
+def folder(nodeid: str) -> str:
+    """The folder below `tests`, or the file beside them."""
+    return nodeid.partition("::")[0].split("/")[1]
+
+
+def pytest_collection_finish():
+    """Programs are many objects that live long; looking for garbage among them takes long."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_runtest_teardown():

@@ -5,6 +5,7 @@ started before a fork. A request is a line of JSON on stdin; the answer is the c
 number at once, and its exit code in the pipe that the request names.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -47,6 +48,7 @@ def keep(request: dict[str, str]) -> bool:
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
 for name in NEEDED:
     import_module(f"vlx.{name}")
+gc.freeze()  # else every command looks for garbage in all that is imported, and copies it so
 for line in sys.stdin:
     if not os.fork():
         if keep(json.loads(line)):

@@ -10,7 +10,6 @@ from vlx.interop import native
 from vlx.interop.pretrained import Pixels, Pretrained
 from vlx.models import parameter_shapes
 from vlx.models.dvae import Dvae, DvaeConfig
-from vlx.parallel.mesh import make_mesh
 from vlx.tasks import Constant
 from vlx.train.config import RunConfig
 from vlx.train.setup import Setup, resolved
@@ -67,6 +66,5 @@ def ready(
 ) -> Setup:
     """The run, with the tokenizer at hand."""
     c = resolved(build(RunConfig, values(pictures, kind, **data)))
-    setup = Setup(c, workdir, constants={"tokenizer": tokenizer()})
-    vars(setup)["mesh"] = make_mesh(c.mesh, jax.devices()[:devices])
-    return setup
+    constants = {"tokenizer": tokenizer()}
+    return Setup(c, workdir, constants=constants, devices=jax.devices()[:devices])

@@ -119,7 +119,7 @@ def test_a_step_is_that_of_the_tokenizer(folder, pictures):
     def step(batch):
         with jax.set_mesh(setup.mesh):
             given = setup.new_state(), setup.place(batch), np.float32(0.1), setup.step_key
-            return jax.device_get(setup.step(*given, setup.constants))
+            return jax.device_get(setup.program.step(*given, setup.constants))
 
     got, want = step(known), step(fresh)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):

@@ -80,6 +80,7 @@ def finished(tmp_path_factory, recipe) -> Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_a_signal_saves_and_the_same_command_goes_on(tmp_path, recipe, finished):
     words = "train.py", f"--config={recipe}", f"--workdir={tmp_path}"
     process = subprocess.Popen(

@@ -13,7 +13,6 @@ from vlx.interop import native
 from vlx.interop.pretrained import Pixels, Pretrained
 from vlx.models import parameter_shapes
 from vlx.models.dvae import Dvae, DvaeConfig
-from vlx.parallel.mesh import make_mesh
 from vlx.train.config import RunConfig
 from vlx.train.setup import Setup, count_steps, resolved
 
@@ -48,8 +47,7 @@ def setup(path, workdir, **data) -> Setup:
         "batch": {"size": 2},
     }
     given["data"]["patch_mask"] = {"patches": 6, "smallest": 2}
-    made = Setup(resolved(build(RunConfig, given)), workdir)
-    vars(made)["mesh"] = make_mesh(made.config.mesh, jax.devices()[:1])
+    made = Setup(resolved(build(RunConfig, given)), workdir, devices=jax.devices()[:1])
     workdir.mkdir(exist_ok=True)
     return made
 
@@ -73,7 +71,8 @@ def test_codes_come_from_the_networks_own_view(tokenizer, tmp_path):
 
 def test_checkpoints_hold_no_constants(tokenizer, tmp_path):
     made = with_constants(setup(tokenizer("codes", 1), tmp_path / "run"))
-    held = {str(path) for path, _ in jax.tree_util.tree_leaves_with_path(made.abstract_state)}
+    state = made.program.abstract_state
+    held = {str(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)}
     assert not any("decoder" in path or "conv_1" in path for path in held)
 
 

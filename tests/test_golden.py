@@ -21,6 +21,7 @@ def test_there_are_golden_files():
     assert FILES, f"no golden files below {FOLDERS}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_golden(path, record_property):
     case = load(path)

@@ -55,10 +55,11 @@ def begins_with(setup) -> dict:
     return flatten_dict(jax.device_get(params), sep="/")
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_averages_of_another(tmp_path, pictures, first, capsys):
     c = config(pictures, **SHORT, init_from=str(first.workdir))
     source = weights.read(first.workdir)
-    params = begins_with(ready(tmp_path, c, like=first))
+    params = begins_with(ready(tmp_path, c))
     for path, x in source.params.items():
         np.testing.assert_array_equal(params[path], x)
     told = capsys.readouterr().out
@@ -85,9 +86,9 @@ def test_it_counts_only_before_the_first_checkpoint(tmp_path, pictures, first):
     folder = tmp_path / "model"
     native.save(folder, weights.read(first.workdir))
     c = config(pictures, **SHORT, init_from=str(folder))
-    assert go(ready(tmp_path / "run", c, like=first)) == 0
+    assert go(ready(tmp_path / "run", c)) == 0
     (folder / "model.safetensors").unlink()
-    again = ready(tmp_path / "run", c, like=first)
+    again = ready(tmp_path / "run", c)
     assert initialiser(again) is None
     assert go(again) == 0
 

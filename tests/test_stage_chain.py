@@ -62,7 +62,7 @@ def setup_of(folder, task="vlmo", encoder=None, **changes) -> Setup:
 def begin(setup: Setup) -> tuple[dict, dict]:
     """Parameters before the first step, and those that a fresh model would have."""
     fresh = setup.new_state().params
-    begun = initialiser(setup)(setup.new_state().params)
+    begun = initialiser(setup)(fresh)
     return tuple(flatten_dict(jax.device_get(x), sep="/") for x in (begun, fresh))
 
 

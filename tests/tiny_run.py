@@ -12,7 +12,6 @@ from data.pictures import encoded, picture
 from vlx import cli
 from vlx.config import build
 from vlx.evaluate import build_evaluators
-from vlx.parallel.mesh import make_mesh
 from vlx.train.checkpoint import Checkpoints
 from vlx.train.config import RunConfig
 from vlx.train.log import TIMINGS, Logger, read_metrics
@@ -31,7 +30,6 @@ MODEL = {
     "embedding": 16,
     "compute": {"scan": False},
 }
-COMPILED = ("mesh", "task", "partition", "optimizer", "scales", "abstract_state", "step")
 NAMES = ("frog", "ship", "horse", "cat", "dog")
 
 
@@ -83,14 +81,9 @@ def config(pictures: Path, **changes) -> RunConfig:
     return resolved(build(RunConfig, settings(pictures, **changes)))
 
 
-def ready(workdir: Path, c: RunConfig, devices: int = 2, like: Setup | None = None) -> Setup:
-    """A run on so many devices; with the compiled parts of `like`, which must mean the same."""
-    setup = Setup(c, workdir)
-    if like is None:
-        vars(setup)["mesh"] = make_mesh(c.mesh, jax.devices()[:devices])
-    else:
-        vars(setup).update({name: getattr(like, name) for name in COMPILED})
-    return setup
+def ready(workdir: Path, c: RunConfig, devices: int = 2) -> Setup:
+    """A run on so many devices."""
+    return Setup(c, workdir, devices=jax.devices()[:devices])
 
 
 def fresh_params(setup: Setup):
@@ -126,7 +119,7 @@ def bits(tree) -> list[bytes]:
 def state_of(setup: Setup):
     """The newest state of a run, and its data position."""
     checkpoints = Checkpoints(setup.workdir, setup.config.checkpoint, read_only=True)
-    return checkpoints.restore(checkpoints.find(), setup.abstract_state)
+    return checkpoints.restore(checkpoints.find(), setup.program.abstract_state)
 
 
 class Stopping(Logger):

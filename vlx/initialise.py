@@ -34,7 +34,7 @@ def initialiser(setup: Setup) -> Callable[[Any], Any] | None:
         source = read(Path(path), model=model.config)
     except UserError as error:
         raise UserError(f"config.init_from: {error}") from error
-    shapes = {name: tuple(x.shape) for name, x in flatten(whole(*setup.shapes)).items()}
+    shapes = {name: tuple(x.shape) for name, x in flatten(whole(*setup.program.shapes)).items()}
     fitted = fit(shapes, model.config, source)
     if jax.process_index() == 0:
         fitted.show(f"from {path}")

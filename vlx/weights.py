@@ -50,12 +50,12 @@ def read_checkpoint(workdir: Path, step: int | str = "latest") -> Pretrained:
     # On the devices that there are, whatever it was trained on.
     setup = Setup(replace(config, mesh=MeshConfig()), workdir)
     checkpoints = Checkpoints(workdir, config.checkpoint, read_only=True)
-    state, _ = checkpoints.restore(checkpoints.find(step), setup.abstract_state)
+    state, _ = checkpoints.restore(checkpoints.find(step), setup.program.abstract_state)
     task, data = setup.task, config.data
     vocabulary, answers = workdir / "tokenizer", workdir / ANSWERS
     return Pretrained(
         task.model,
-        float32(flatten(averaged_params(state, setup.partition))),
+        float32(flatten(averaged_params(state, setup.program.partition))),
         Pixels(task.image_size, task.pixels, data.resize_mode, data.interpolation, data.eval_part),
         config.tokenizer if task.text_length else None,
         tuple(sorted(vocabulary.iterdir())) if vocabulary.is_dir() else (),

@@ -13,7 +13,6 @@ from vlx.errors import UserError
 from vlx.evaluate import build_evaluators
 from vlx.evaluate.masked_patches import GREY, completed, cut
 from vlx.models.dvae import Dvae, DvaeConfig
-from vlx.parallel.mesh import make_mesh
 from vlx.tasks import Constant
 from vlx.train.config import RunConfig
 from vlx.train.setup import Setup, resolved
@@ -41,9 +40,8 @@ def ready(workdir, devices: int) -> Setup:
     model = Dvae(DvaeConfig((32, 32), width=8, blocks=1, codes=CODES))
     params = small.parameters(model, np.zeros((1, 32, 32, 3), np.float32))
     tokenizer = Constant(params, model, "dall_e")
-    setup = Setup(resolved(build(RunConfig, GIVEN)), workdir, constants={"tokenizer": tokenizer})
-    vars(setup)["mesh"] = make_mesh(setup.config.mesh, jax.devices()[:devices])
-    return setup
+    config, constants = resolved(build(RunConfig, GIVEN)), {"tokenizer": tokenizer}
+    return Setup(config, workdir, constants=constants, devices=jax.devices()[:devices])
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +50,7 @@ def measured(tmp_path_factory):
     found = {}
     for devices in (1, 8):
         setup = ready(tmp_path_factory.mktemp(f"on{devices}"), devices)
-        params = small.draw(setup.shapes[0])
+        params = small.draw(setup.program.shapes[0])
         with jax.set_mesh(setup.mesh):
             found[devices] = setup, params, build_evaluators(setup)["masked_patches"](params)
     return found

@@ -17,7 +17,6 @@ from vlx.evaluate.segmentation import areas, by_class, summary
 from vlx.evaluate.windows import Windows, join_weights, starts
 from vlx.layers.pixels import normalise
 from vlx.layers.resample import bilinear
-from vlx.parallel.mesh import make_mesh
 from vlx.train.config import RunConfig
 from vlx.train.setup import Setup, resolved
 
@@ -143,8 +142,7 @@ def measured(pictures, workdir, devices=1, classes=5, **changes):
         "data": data | changes,
         "evaluate": evaluate,
     }
-    setup = Setup(resolved(build(RunConfig, given)), workdir)
-    vars(setup)["mesh"] = make_mesh(setup.config.mesh, jax.devices()[:devices])
+    setup = Setup(resolved(build(RunConfig, given)), workdir, devices=jax.devices()[:devices])
     run = build_evaluators(setup)["segmentation"]
     with jax.set_mesh(setup.mesh):  # as in training
         return run(balanced(setup.task.config))

@@ -152,7 +152,7 @@ def check_facts(case: Case) -> Ratios:
     c = CONFIGS[case.meta["inputs"]["model"]]
     task = CocaTask(c, CocaLoss())
     table = open_clip_coca.table(c)
-    params = jax.jit(lambda key: task.init(key)[0])(jax.random.key(0))
+    params = jax.jit(lambda key: task.init(key)[0])(jax.random.key(0, impl="rbg"))
     official = official_names(table, jax.tree.map(np.asarray, params))
     ratios = {}
     for name, fact in case.meta["outputs"].items():

@@ -56,6 +56,7 @@ def change(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+@pytest.mark.slow
 def test_it_lies_in_the_run_and_is_small(finished, page):
     assert (finished / "report.html").stat().st_size < 5e6
 

@@ -11,7 +11,6 @@ from vlx import cli, weights
 from vlx.config import build, to_dict
 from vlx.evaluate import build_evaluators
 from vlx.interop import official
-from vlx.parallel.mesh import make_mesh
 from vlx.tasks import whole
 from vlx.train.checkpoint import FOLDER, Checkpoints
 from vlx.train.config import RunConfig
@@ -40,8 +39,7 @@ def go(workdir) -> Setup:
     """A run of four steps on two devices, or what is left of it."""
     c = resolved(build(RunConfig, GIVEN))
     cli.prepare_folder(workdir, c)
-    setup = Setup(c, workdir)
-    vars(setup)["mesh"] = make_mesh(c.mesh, jax.devices()[:2])
+    setup = Setup(c, workdir, devices=jax.devices()[:2])
     setup.check()
     assert train(setup, build_evaluators(setup), Logger(workdir, c.log, c.steps)) == 0
     return setup
@@ -49,7 +47,7 @@ def go(workdir) -> Setup:
 
 def last_state(setup: Setup):
     checkpoints = Checkpoints(setup.workdir, setup.config.checkpoint, read_only=True)
-    return checkpoints.restore(checkpoints.find(), setup.abstract_state)[0]
+    return checkpoints.restore(checkpoints.find(), setup.program.abstract_state)[0]
 
 
 @pytest.fixture(scope="module")

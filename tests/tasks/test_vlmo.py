@@ -65,6 +65,7 @@ def whole():
     return run(**PAIRS)
 
 
+@pytest.mark.slow
 def test_eight_devices_draw_the_same_negatives_and_find_the_same_gradient(whole):
     mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
     assert_same(run(mesh=mesh, **PAIRS), whole, PAIRS)

@@ -17,7 +17,6 @@ from vlx.interop import native, official
 from vlx.interop.fit import RESIZED, TAKEN, fit
 from vlx.layers.multiway import MultiwayConfig
 from vlx.models.beit import BeitConfig
-from vlx.parallel.mesh import make_mesh
 from vlx.tasks import whole
 from vlx.tasks.task import MODEL
 from vlx.train.checkpoint import FOLDER, Checkpoints
@@ -50,12 +49,7 @@ def setup_of(workdir, model=MODEL_GIVEN, **changes) -> Setup:
     """A run of four steps on the built-in world, on two devices."""
     config = resolved(build(RunConfig, GIVEN | {"model": model} | changes))
     cli.prepare_folder(workdir, config)
-    mesh = make_mesh(config.mesh, jax.devices()[:2])
-    made = Setup(config, workdir)
-    vars(made)["mesh"] = mesh
-    made = with_constants(made)
-    vars(made)["mesh"] = mesh
-    return made
+    return with_constants(Setup(config, workdir, devices=jax.devices()[:2]))
 
 
 def go(setup: Setup) -> None:
@@ -65,7 +59,7 @@ def go(setup: Setup) -> None:
 
 def state_of(setup: Setup):
     checkpoints = Checkpoints(setup.workdir, setup.config.checkpoint, read_only=True)
-    return checkpoints.restore(checkpoints.find(), setup.abstract_state)[0]
+    return checkpoints.restore(checkpoints.find(), setup.program.abstract_state)[0]
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +156,7 @@ def test_a_larger_tokenizer_begins_with_all_of_a_smaller_one(run, tmp_path):
     """Positions of encoder and decoder are resized; everything else is taken."""
     larger = {**MODEL_GIVEN, "image_size": 48}
     begun = setup_of(tmp_path / "run", larger, loss=run.config.loss, init_from=str(run.workdir))
-    shapes = {path: x.shape for path, x in flatten(whole(*begun.shapes)).items()}
+    shapes = {path: x.shape for path, x in flatten(whole(*begun.program.shapes)).items()}
     rows = fit(shapes, begun.task.config, weights.read(run.workdir)).rows
     assert {row.what for row in rows} == {TAKEN, RESIZED}
     resized = {row.path for row in rows if row.what == RESIZED}

@@ -36,9 +36,9 @@ def calm_state(calm):
 
 
 @pytest.fixture
-def fresh(tmp_path, pictures, calm):
-    """Makes runs in a folder of their own that share what `calm` has compiled."""
-    return lambda **changes: ready(tmp_path / "run", config(pictures, **changes), like=calm)
+def fresh(tmp_path, pictures):
+    """Makes runs in a folder of their own."""
+    return lambda **changes: ready(tmp_path / "run", config(pictures, **changes))
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def test_lost_steps_are_done_again_from_the_last_checkpoint(fresh, calm, assert_
     assert_same(setup)
 
 
-def test_moments_may_wait_in_the_hosts_memory(tmp_path, pictures, calm, calm_state):
+def test_moments_may_wait_in_the_hosts_memory(fresh, calm, calm_state):
     """Offloaded and stopped once, the run is the same to the last bit."""
-    setup = ready(tmp_path / "run", config(pictures, optimizer={"offload": True}))
+    setup = fresh(optimizer={"offload": True})
     assert run(setup, logger=partial(Stopping, at=7, number=signal.SIGTERM)) == INTERRUPTED
     assert run(setup) == DONE
     assert lines(setup.workdir) == lines(calm.workdir)
@@ -126,7 +126,7 @@ def test_evaluations_come_when_they_are_due_and_after_the_last_step(calm, metric
 
 def test_averaged_parameters_follow_the_trained_ones(calm):
     state, _ = state_of(calm)
-    trained, _ = calm.partition.split(state.params)
+    trained, _ = calm.program.partition.split(state.params)
     assert state.ema.keys() == trained.keys()
     assert any((state.ema[path] != x).any() for path, x in trained.items())
 
@@ -171,9 +171,8 @@ def test_another_architecture_is_refused_by_its_arrays(calm, pictures):
         state_of(other)
 
 
-def test_a_run_in_micro_batches_trains_and_says_what_they_cost(tmp_path, pictures, capsys):
-    changes = {"steps": 2, "batch": {"micro_batches": 2}, "evaluate": {"examples": 8}}
-    setup = ready(tmp_path / "run", config(pictures, **changes))
+def test_a_run_in_micro_batches_trains_and_says_what_they_cost(fresh, capsys):
+    setup = fresh(steps=2, batch={"micro_batches": 2}, evaluate={"examples": 8})
     assert run(setup) == 0
     assert "2 micro-batches: each is embedded twice" in capsys.readouterr().out
     assert [line["step"] for line in lines(setup.workdir) if "loss" in line] == [1, 2]

@@ -1,6 +1,7 @@
 """Devices in a grid, and where batches lie on it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,8 +25,8 @@ class MeshConfig:
     tensor: int = 1  # pieces of heads and hidden units
 
 
-def make_mesh(c: MeshConfig, devices: list | None = None) -> Mesh:
-    """The mesh of all devices. Raises UserError with sizes that would fit."""
+def make_mesh(c: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh of the devices, by default of all. Raises UserError with sizes that would fit."""
     devices = jax.devices() if devices is None else devices
     sizes = {name: getattr(c, name) for name in AXES}
     free = [name for name, size in sizes.items() if size == -1]

@@ -132,14 +132,15 @@ def _start(setup: Setup, checkpoints: Checkpoints, logger: Logger, initialise):
     """The state and the data position to go on from."""
     latest = checkpoints.latest
     if latest is not None:
-        state, position = checkpoints.restore(latest, setup.abstract_state)
+        state, position = checkpoints.restore(latest, setup.program.abstract_state)
         logger.say(f"Resuming {setup.workdir} after step {latest}.")
         return state, position
     state = setup.new_state()
     if initialise is not None:
         params, buffers = apart(initialise(model_params(state)), state.buffers)
         # Copies, for a step gives up the memory of both.
-        ema = jax.tree.map(jnp.copy, setup.partition.split(params)[0]) if state.ema else {}
+        trained, _ = setup.program.partition.split(params)
+        ema = jax.tree.map(jnp.copy, trained) if state.ema else {}
         state = state.replace(params=params, buffers=buffers, ema=ema)
     return state, 0
 
@@ -156,7 +157,8 @@ def _steps(setup, evaluators, logger, checkpoints, state, batches, signals) -> i
                 logger.say(setup.accumulation(batch))
             meter = _meter(setup, batch)
         profiler.before(step)
-        state, metrics = setup.step(state, batch, setup.rate(step), setup.step_key, setup.constants)
+        rest = setup.rate(step), setup.step_key, setup.constants
+        state, metrics = setup.program.step(state, batch, *rest)
         meter.steps, meter.waited = meter.steps + 1, meter.waited + wait
         done = step + 1
         profiler.after(step, metrics)
@@ -230,8 +232,9 @@ def _check_skipped(setup, checkpoints, state, position, previous, done) -> None:
 
 def _evaluate(setup: Setup, evaluators, state: TrainState, done: int) -> dict[str, float]:
     """All metrics of all evaluators, `name/metric`."""
-    use_ema = setup.config.evaluate.ema
-    params = averaged_params(state, setup.partition) if use_ema else model_params(state)
+    params = model_params(state)
+    if setup.config.evaluate.ema:
+        params = averaged_params(state, setup.program.partition)
     return {
         f"{name}/{metric}": float(value)
         for name, evaluator in evaluators.items()

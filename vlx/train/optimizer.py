@@ -30,7 +30,9 @@ class OptimizerConfig:
     weight_decay: float = 0.0  # decoupled, times the learning rate
     no_decay: tuple[str, ...] = (r".*(scale|bias)", r"(.*/)?(class_token|positions)")
     lr_scale: tuple[tuple[str, float], ...] = ()  # (pattern, factor), the first match counts
-    layer_decay: Mapping[str, float] = field(default_factory=dict)  # group -> factor a layer
+    layer_decay: Mapping[str, float] = field(  # group -> factor a layer
+        default_factory=dict, hash=False
+    )
     clip: float = 0.0  # largest global gradient norm; 0 is no limit
     limits: tuple[tuple[str, float, float], ...] = ()  # (pattern, lowest, highest) after an update
     momentum_dtype: str = "float32"  # of the first moment

@@ -1,8 +1,8 @@
 """A run made ready: everything that follows from its config and folder, before the first step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +22,17 @@ from vlx.data import (
     build_transforms,
 )
 from vlx.errors import UserError
-from vlx.parallel import layout
-from vlx.parallel.mesh import check_batch, make_mesh, place_rows, replicated
+from vlx.parallel.mesh import check_batch, make_mesh, place_rows
 from vlx.tasks import Constant, Task, build_task
-from vlx.train import agreement, flops, optimizer
+from vlx.train import agreement
 from vlx.train.codes import find_codes
 from vlx.train.config import RunConfig
 from vlx.train.groups import group_configs, groups_of
-from vlx.train.partition import Partition, flatten, partition
+from vlx.train.program import Program, program
 from vlx.train.schedule import learning_rate
-from vlx.train.state import TrainState, create
-from vlx.train.step import make_step
+from vlx.train.state import TrainState
 
-HOST_MEMORY = "pinned_host"  # as JAX calls what devices read directly
 INIT, STEP = 0, 1  # purposes that the run's key is folded with
-
-
-@partial(jax.jit, static_argnums=0, inline=True)  # traced once for shapes and values
-def initial(task: Task, key: jax.Array) -> tuple[Any, Any]:
-    """Fresh parameters and buffers of a task."""
-    return task.init(key)
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,7 @@ class Setup:
     workdir: Path
     constants: Mapping[str, Constant] = field(default_factory=dict, kw_only=True)
     part: Task | None = field(default=None, kw_only=True)  # of the task, where the run is cut
+    devices: Sequence[jax.Device] | None = field(default=None, kw_only=True)  # None: all
 
     def check(self) -> None:
         """Refuses, before anything is compiled, what cannot work."""
@@ -69,7 +61,7 @@ class Setup:
                 f"set tokenizer.length={longest} or model.text_length={c.tokenizer.length}."
             )
         learning_rate(c.optimizer.schedule, c.optimizer.lr, c.steps, 0)
-        _ = self.optimizer, self.scales  # which refuse what they cannot do
+        _ = self.program.transformation, self.program.scales  # which refuse what they cannot do
 
     def check_tokenizer(self) -> None:
         """Refuses a tokenizer with more words than the model has rows, or other special ones."""
@@ -78,7 +70,7 @@ class Setup:
 
     @cached_property
     def mesh(self) -> jax.sharding.Mesh:
-        return make_mesh(self.config.mesh)
+        return make_mesh(self.config.mesh, self.devices)
 
     @cached_property
     def task(self) -> Task:
@@ -98,85 +90,12 @@ class Setup:
         return jax.random.key(self.config.seed)
 
     @cached_property
-    def shapes(self) -> tuple[Any, Any]:
-        """Shapes of parameters and buffers."""
-        return initial.eval_shape(self.task, self.key)
-
-    @cached_property
-    def partition(self) -> Partition:
-        return partition(self.shapes[0], self.task.left_out, self.config.freeze)
-
-    @cached_property
-    def optimizer(self):
-        return optimizer.build(self.config.optimizer, self.partition)
-
-    @cached_property
-    def scales(self) -> Mapping[str, Any]:
-        shapes = {path: x.shape for path, x in flatten(self.shapes[0]).items()}
-        return optimizer.rate_scales(
-            self.config.optimizer, self.partition, shapes, self.task.layer_groups
-        )
-
-    def _create(self, key: jax.Array) -> TrainState:
-        return self._begin(*initial(self.task, jax.random.fold_in(key, INIT)))
-
-    def _begin(self, params, buffers) -> TrainState:
-        averaged = self.config.optimizer.ema > 0
-        return create(params, buffers, self.optimizer, self.partition, averaged)
-
-    @cached_property
-    def abstract_state(self) -> TrainState:
-        """The state's shapes, dtypes and shardings."""
-        shapes = jax.eval_shape(self._begin, *self.shapes)
-        everywhere = jax.tree.map(lambda _: replicated(self.mesh), shapes)
-        places = everywhere.replace(
-            params=layout.shardings(shapes.params, self.mesh),
-            optimizer=self._between_steps(layout.follow(shapes.optimizer, self.mesh)),
-            ema=layout.follow(shapes.ema, self.mesh),
-        )
-        return jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, places
-        )
-
-    def _between_steps(self, places):
-        """Where the optimizer's memory waits: on the devices, or beside them."""
-        if not self.config.optimizer.offload:
-            return places
-        device = self.mesh.devices.flat[0]
-        if HOST_MEMORY not in {memory.kind for memory in device.addressable_memories()}:
-            raise UserError(
-                f"optimizer.offload=True needs memory that {device.device_kind} devices share with "
-                "their host, which this backend has not; set optimizer.offload=False."
-            )
-        return jax.tree.map(lambda place: place.with_memory_kind(HOST_MEMORY), places)
-
-    @cached_property
-    def _places(self) -> TrainState:
-        return jax.tree.map(lambda x: x.sharding, self.abstract_state)
+    def program(self) -> Program:
+        return program(self.config, self.task, self.mesh)
 
     def new_state(self) -> TrainState:
-        """The state before the first step, made where it will live."""
-        return jax.jit(self._create, out_shardings=self._places)(self.key)
-
-    def _step(self, task: Task, micro_batches: int):
-        rules = self.config.optimizer
-        return make_step(task, self.optimizer, rules, self.partition, self.scales, micro_batches)
-
-    @cached_property
-    def step(self):
-        """The compiled update: (state, batch, rate, key, constants) -> (state, metrics)."""
-        update = self._step(self.task, self.config.batch.micro_batches)
-        in_use = layout.follow(self.abstract_state.optimizer, self.mesh)
-
-        def step(state, *rest):
-            state = state.replace(optimizer=jax.device_put(state.optimizer, in_use))
-            return update(state, *rest)
-
-        return jax.jit(
-            step if self.config.optimizer.offload else update,
-            donate_argnums=0,
-            out_shardings=(self._places, replicated(self.mesh)),
-        )
+        """The state before the first step."""
+        return self.program.new_state(jax.random.fold_in(self.key, INIT))
 
     @cached_property
     def step_key(self) -> jax.Array:
@@ -188,32 +107,12 @@ class Setup:
 
     def flops(self, batch: Mapping[str, Any]) -> int:
         """Matrix-product FLOPs of a step, recomputation left out."""
-        task = self.task.without_remat()
-        rate = jax.ShapeDtypeStruct((), np.float32)
-        step = self._step(task, 1)
-        return flops.count(step, self.abstract_state, batch, rate, self.step_key, self.constants)
-
-    def repeated_flops(self, batch: Mapping[str, Any]) -> int:
-        """FLOPs that micro-batches add to a step: of the rows that are compared across the batch.
-
-        They are computed a second time, without gradient; 0 where a task compares nothing.
-        """
-        task, state, key = self.task, self.abstract_state, self.step_key
-
-        def prepare(state, batch, key):
-            constants = self.constants
-            return task.prepare(state.params, state.buffers, batch, state.step, key, constants)
-
-        def coupled(state, prepared, key):
-            batch, buffers = prepared
-            rngs = dict.fromkeys(task.rngs, key)
-            return task.embed(state.params, buffers, batch, state.step, rngs).coupled
-
-        return flops.count(coupled, state, jax.eval_shape(prepare, state, batch, key), key)
+        return self.program.flops(batch, self.constants)
 
     def accumulation(self, batch: Mapping[str, Any]) -> str:
         """How the gradients of micro-batches become that of the batch, in words."""
-        repeated, pieces = self.repeated_flops(batch), self.config.batch.micro_batches
+        repeated = self.program.repeated_flops(batch, self.constants)
+        pieces = self.config.batch.micro_batches
         if not repeated:
             return f"{pieces} micro-batches: nothing is coupled, plain accumulation."
         return (

@@ -21,14 +21,14 @@ def summarise(setup: Setup, console: Console | None = None) -> None:
     setup.check()
     # A narrow terminal wraps lines; names stay whole and can be copied.
     console = console or Console(highlight=False, width=max(WIDTH, Console().width))
-    params = setup.shapes[0]
+    params = setup.program.shapes[0]
     console.print(_parameters(setup, params))
     for line in _cost(setup, params):
         console.print(line)
 
 
 def _parameters(setup: Setup, params) -> Table:
-    axes, trained = layout.table(params), setup.partition.trained
+    axes, trained = layout.table(params), setup.program.partition.trained
     table = Table()
     for column in ("parameter", "shape", "axes", "numbers", "trained"):
         table.add_column(column, no_wrap=True, justify="right" if column == "numbers" else "left")
@@ -43,7 +43,7 @@ def _parameters(setup: Setup, params) -> Table:
 def _cost(setup: Setup, params) -> list[str]:
     c, mesh = setup.config, setup.mesh
     total = sum(math.prod(x.shape) for x in jax.tree.leaves(params))
-    state = setup.abstract_state
+    state = setup.program.abstract_state
     places = jax.tree.map(lambda x: x.sharding, state)
     held = layout.bytes_per_device(state, places)
     batch = example_batch(setup)
