@@ -49,6 +49,7 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wai
 for name in NEEDED:
     import_module(f"vlx.{name}")
 gc.freeze()  # else every command looks for garbage in all that is imported, and copies it so
+gc.set_threshold(20_000, 20, 20)
 for line in sys.stdin:
     if not os.fork():
         if keep(json.loads(line)):

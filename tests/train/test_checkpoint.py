@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vlx.errors import UserError
-from vlx.train.checkpoint import FOLDER, Checkpoints, _disk_error
+from vlx.parallel.mesh import MeshConfig, make_mesh, replicated
+from vlx.train.checkpoint import FOLDER, PIECE, Checkpoints, _disk_error
 from vlx.train.config import CheckpointConfig
 
 STATE = {
@@ -82,6 +83,26 @@ def test_values_and_dtypes_come_back_exactly(tmp_path):
     for got, want in zip(jax.tree.leaves(state), jax.tree.leaves(STATE), strict=True):
         assert got.dtype == want.dtype
         assert np.asarray(got).tobytes() == np.asarray(want).tobytes()
+
+
+def test_what_eight_devices_hold_is_there_for_two(tmp_path):
+    """Small arrays are written whole, large ones by all devices that hold them."""
+    rows = np.arange(8 * PIECE // 4, dtype=np.float32).reshape(8, -1)
+    want = {"small": rows[:, :3], "large": rows}
+
+    def over(devices: int) -> dict:
+        mesh = make_mesh(MeshConfig(), jax.devices()[:devices])
+        return jax.device_put(want, replicated(mesh))
+
+    checkpoints = Checkpoints(tmp_path, CheckpointConfig())
+    checkpoints.save(1, over(8), 8, {})
+    checkpoints.wait()
+    like = shapes(over(2))
+    state, _ = checkpoints.restore(1, like)
+    checkpoints.close()
+    for name, x in state.items():
+        assert x.sharding == like[name].sharding
+        np.testing.assert_array_equal(x, want[name])
 
 
 def test_what_is_saved_is_the_state_of_then(tmp_path):

@@ -19,7 +19,7 @@ def program(pictures, tmp_path_factory):
     """The program of a run with these settings."""
     folder = tmp_path_factory.mktemp("runs")
 
-    def program(devices: int = 1, **changes):
+    def program(devices: int = 2, **changes):
         return ready(folder, config(pictures, **changes), devices).program
 
     return program
@@ -44,7 +44,7 @@ def test_what_reaches_a_step_as_an_argument_makes_no_other_program(program, chan
 @pytest.mark.parametrize(
     "changes",
     [
-        {"devices": 2},
+        {"devices": 1},
         {"model": {"embedding": 14}},
         {"loss": {"contrastive": 0.5}},
         {"freeze": ("image/.*",)},
@@ -63,7 +63,7 @@ def test_a_second_run_traces_nothing_and_trains_as_its_own_seed_says(
     pictures, tmp_path, monkeypatch
 ):
     def trained(name: str, **changes):
-        setup = ready(tmp_path / name, config(pictures, steps=2, **changes), devices=1)
+        setup = ready(tmp_path / name, config(pictures, steps=2, **changes))
         assert run(setup, {}) == 0
         return bits(state_of(setup)[0])
 

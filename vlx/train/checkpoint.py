@@ -17,6 +17,7 @@ from vlx.errors import UserError
 from vlx.train.config import CheckpointConfig
 
 FOLDER = "checkpoints"
+PIECE = 2**20  # bytes that a device writes at least, of an array that all of them hold
 
 
 def has_checkpoint(workdir: Path) -> bool:
@@ -48,7 +49,11 @@ class Checkpoints:
             read_only=read_only,
         )
         try:
-            self._manager = ocp.CheckpointManager(self._folder, options=options)
+            self._manager = ocp.CheckpointManager(
+                self._folder,
+                options=options,
+                item_handlers={"state": _arrays(), "data": ocp.JsonCheckpointHandler()},
+            )
         except OSError as error:
             raise _disk_error(self._folder, error) from error
 
@@ -97,7 +102,7 @@ class Checkpoints:
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state),
+                    state=ocp.args.PyTreeSave(state),
                     data=ocp.args.JsonSave({"example": position}),
                 ),
                 metrics=metrics if best in metrics else None,
@@ -113,10 +118,12 @@ class Checkpoints:
         Raises UserError that lists the arrays if the checkpoint is of another architecture.
         """
         self._check(step, like)
+        places = ocp.checkpoint_utils.construct_restore_args(like)
         restored = self._manager.restore(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(like), data=ocp.args.JsonRestore()
+                state=ocp.args.PyTreeRestore(like, restore_args=places),
+                data=ocp.args.JsonRestore(),
             ),
         )
         return restored["state"], restored["data"]["example"]
@@ -144,6 +151,17 @@ class Checkpoints:
     def close(self) -> None:
         self.wait()
         self._manager.close()
+
+
+def _arrays() -> ocp.PyTreeCheckpointHandler:
+    """Writes what every device holds in pieces, a piece a device, where the pieces are large.
+
+    Orbax would cut small arrays as well, which costs a compiled program for each of their shapes.
+    """
+    kinds = ocp.type_handlers
+    large = kinds.ArrayHandler(min_slice_bytes_for_replica_parallel=PIECE)
+    registry = kinds.create_type_handler_registry((jax.Array, large))
+    return ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
 
 
 def _name(keys) -> str:
