@@ -54,7 +54,7 @@ def check_segmentation(case: Case) -> Ratios:
     got = {name: np.transpose(x, (0, 3, 1, 2)) for name, x in got.items()}
     got |= {"pred": np.argmax(logits, axis=-1), "loss": total}
     got |= {"loss_decode": each["pixels"], "loss_aux": each["auxiliary"]}
-    gradient = to_official(table, flatten(gradient))
+    gradient = to_official(table, flatten(jax.device_get(gradient)))
     constant = (*case.group("buffer"), *UNREAD)
     gradient = {name: x for name, x in gradient.items() if not name.endswith(constant)}
     return case.compare(got) | case.compare_gradients(gradient)

@@ -1,5 +1,6 @@
 """BEiT-3 cases: models and batches from their official configs and tensors."""
 
+import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
@@ -27,7 +28,7 @@ def task_of(c: Beit3Config, **loss) -> Beit3Task:
 
 def official_names(table, params: dict) -> dict:
     """Parameters or gradients under their official names."""
-    return to_official(table, flatten(params))
+    return to_official(table, flatten(jax.device_get(params)))
 
 
 def batch_of(inputs: dict) -> dict:

@@ -190,7 +190,7 @@ def check_training(case: Case) -> Ratios:
         "quantize.cluster_size": after["usage"],
         "quantize.embedding.weight": after[MODEL]["codebook"],
     }
-    gradient = to_official(table, flatten(whole(gradient, buffers)))
+    gradient = to_official(table, flatten(jax.device_get(whole(gradient, buffers))))
     gradient = {name: x for name, x in gradient.items() if not name.startswith("quantize.")}
     compared = case.compare(got) | case.compare(changed, "after")
     return compared | case.compare_gradients(gradient)

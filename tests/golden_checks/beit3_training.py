@@ -53,7 +53,7 @@ def check_train_steps(case: Case) -> Ratios:
     shapes = {path: x.shape for path, x in parameter_shapes(task.model).items()}
     scales = optimizer.rate_scales(rules, part, shapes, task.layer_groups)
     step = jax.jit(make_step(task, transformation, rules, part, scales))
-    state = create(params, {}, transformation, part, averaged=False)
+    state = jax.jit(lambda p: create(p, {}, transformation, part, averaged=False))(params)
     losses, norms = [], []
     for i, rate in enumerate(settings["lr_values"]):
         batch = batch_of(case.group(f"in/step{i}"))

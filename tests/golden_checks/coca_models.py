@@ -153,7 +153,7 @@ def check_facts(case: Case) -> Ratios:
     task = CocaTask(c, CocaLoss())
     table = open_clip_coca.table(c)
     params = jax.jit(lambda key: task.init(key)[0])(jax.random.key(0, impl="rbg"))
-    official = official_names(table, jax.tree.map(np.asarray, params))
+    official = official_names(table, params)
     ratios = {}
     for name, fact in case.meta["outputs"].items():
         pattern = re.compile(re.escape(name).replace(r"\*", r"\d+"))

@@ -51,7 +51,7 @@ def check_train_steps(case: Case) -> Ratios:
     scales = optimizer.rate_scales(rules, part, shapes, task.layer_groups)
     transformation = optimizer.build(rules, part)
     step = jax.jit(make_step(task, transformation, rules, part, scales))
-    state = create(params, {}, transformation, part, averaged=False)
+    state = jax.jit(lambda p: create(p, {}, transformation, part, averaged=False))(params)
     got, ratios = {}, {}
     for i in range(len(config["lrs"])):
         rate = learning_rate(rules.schedule, rules.lr, config["total_steps"], i)
@@ -96,7 +96,7 @@ def check_loss_accum(case: Case) -> Ratios:
     transformation = optimizer.build(rules, part)
     scales = dict.fromkeys(part.trained, 1.0)
     step = jax.jit(make_step(task, transformation, rules, part, scales, micro_batches=pieces))
-    state = create(params, {}, transformation, part, averaged=False)
+    state = jax.jit(lambda p: create(p, {}, transformation, part, averaged=False))(params)
     batch = coca_batch(case, image, text)
     after, metrics = step(state, batch, np.float32(1), jax.random.key(0))
     gradient = official_names(table, jax.tree.map(jnp.subtract, params, after.params))

@@ -2,6 +2,7 @@
 
 import re
 
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -38,7 +39,7 @@ def load_params(table, official: dict) -> dict:
 
 def official_names(table, params: dict) -> dict:
     """Parameters or gradients under their official names."""
-    return to_official(table, flatten_dict(params, sep="/"))
+    return to_official(table, flatten_dict(jax.device_get(params), sep="/"))
 
 
 def nhwc(image: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def task_of(c: VlmoConfig, **loss) -> VlmoTask:
 
 def official_names(table, params: dict) -> dict:
     """Parameters or gradients under their official names, without the buffer."""
-    official = to_official(table, flatten_dict(params, sep="/"))
+    official = to_official(table, flatten_dict(jax.device_get(params), sep="/"))
     official.pop(unilm_vlmo.POSITION_IDS)
     return official
 

@@ -129,7 +129,7 @@ def check_train_steps(case: Case) -> Ratios:
     transformation = optimizer.build(rules, part)
     scales = dict.fromkeys(part.trained, 1.0)
     step = jax.jit(make_step(task, transformation, rules, part, scales))
-    state = create(params, {}, transformation, part, averaged=False)
+    state = jax.jit(lambda p: create(p, {}, transformation, part, averaged=False))(params)
     losses, rates, ratios = [], [], {}
     want = case.group("out")
     for i in range(len(want["lrs"])):

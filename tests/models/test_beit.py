@@ -33,7 +33,8 @@ def fresh(name: str) -> dict:
     encoder = MultiwayConfig(96, 4, 2, 384, experts=("image",), layer_scale=0.1)
     config = BeitConfig(encoder, (48, 48), 16, **STAGES[name])
     params = jax.jit(partial(fresh_params, Beit(config)))(jax.random.key(2))
-    return to_official(unilm_beit.table(config), flatten_dict(params, sep="/"))
+    params = flatten_dict(jax.device_get(params), sep="/")
+    return to_official(unilm_beit.table(config), params)
 
 
 STAGES = {

@@ -55,8 +55,8 @@ def parameter_shapes(model: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
 
 @lru_cache(maxsize=16)  # a command asks for one model's several times
 def _parameter_shapes(model: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
-    inputs = [jnp.zeros((1, *model.config.image_size, 3))]
+    inputs = [jax.ShapeDtypeStruct((1, *model.config.image_size, 3), jnp.float32)]
     if length := getattr(model.config, "text_length", 0):
-        inputs.append(jnp.zeros((1, length), jnp.int32))
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))["params"]
+        inputs.append(jax.ShapeDtypeStruct((1, length), jnp.int32))
+    params = jax.eval_shape(lambda *x: model.init(jax.random.key(0), *x), *inputs)["params"]
     return flatten_dict(params, sep="/")
